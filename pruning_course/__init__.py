@@ -1,0 +1,1 @@
+"""Prune neural networks: score, select, mask, hold while training, finalize or shrink."""
