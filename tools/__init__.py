@@ -1,0 +1,1 @@
+"""The course's own tools: run, check and address the notebooks."""

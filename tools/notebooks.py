@@ -1,0 +1,213 @@
+"""Execute the notebooks: `build` writes them in place from their sources, `course` runs copies and prints a table."""
+
+import hashlib
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
+
+import jupytext
+import nbformat
+import typer
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from tqdm import tqdm
+
+from pruning_course.files import written_beside
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+SECONDS_PER_CELL = 600
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|root|tmp|Users)/|\b[A-Z]:\\")
+# No network, no progress bar and no chatter in what is committed. The figures are the inline backend's.
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+PEAK = "__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+def source_of(notebook: Path) -> Path:
+    """notebooks/x.ipynb -> notebooks/source/x.py; the same one folder down, for notebooks/solutions/."""
+    return NOTEBOOKS / "source" / notebook.relative_to(NOTEBOOKS).with_suffix(".py")
+
+
+def notebook_of(source: Path) -> Path:
+    return NOTEBOOKS / source.relative_to(NOTEBOOKS / "source").with_suffix(".ipynb")
+
+
+def stamp_of(source: Path) -> str:
+    return hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def is_current(notebook: Path, source: Path) -> bool:
+    """Was this notebook executed from exactly this source?"""
+    if not notebook.exists():
+        return False
+    metadata = nbformat.read(notebook, as_version=4).metadata
+    return metadata.get("pruning_course", {}).get("source_sha256") == stamp_of(source)
+
+
+def from_source(source: Path) -> nbformat.NotebookNode:
+    """The notebook that a py:percent source describes: no outputs, cell ids that stay the same from run to run."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": KERNELSPEC,
+            "language_info": {"name": "python"},
+            "pruning_course": {"source_sha256": stamp_of(source)},
+        }
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:03d}"
+    return notebook
+
+
+def text_of(output: dict) -> str:
+    """All text in one output, without its pictures."""
+    if output.output_type == "stream":
+        return output.text
+    if output.output_type == "error":
+        return "\n".join([output.ename, output.evalue, *output.traceback])
+    return "\n".join(str(data) for mime, data in output.data.items() if not mime.startswith("image/"))
+
+
+def problems_in(notebook: nbformat.NotebookNode) -> list[str]:
+    """Why the outputs of this notebook must not be committed; an empty list if they may."""
+    found = []
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            where, text = f"cell {number}", text_of(output)
+            if output.output_type == "error":
+                found.append(f"{where}: {output.ename}: {output.evalue}")
+            elif output.get("name") == "stderr":
+                found.append(f"{where} wrote to stderr: {text.strip()[:200]}")
+            elif ABSOLUTE.search(text) or str(ROOT) in text or str(Path.home()) + os.sep in text:
+                found.append(f"{where} shows a path of this machine: {text.strip()[:200]}")
+    return found
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path, on_cell: Callable[[], None] = lambda: None) -> float:
+    """Execute every cell in place, working in `folder`; return the kernel's peak memory in MB."""
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_PER_CELL,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=50"],  # the kernel's own remarks about sockets and signals would break the bar
+        resources={"metadata": {"path": str(folder)}},
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | QUIET
+    with client.setup_kernel(env=environment):
+        for number, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, number)
+            on_cell()
+        # Asked as an expression beside the cells, so that the question is not in the notebook.
+        reply = client.wait_for_reply(client.kc.execute("", silent=True, user_expressions={"peak": PEAK}))
+    peak = float(reply["content"]["user_expressions"]["peak"]["data"]["text/plain"])
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # macOS counts bytes, Linux KiB
+
+
+def run(notebook: nbformat.NotebookNode, folder: Path, title: str) -> SimpleNamespace:
+    """Execute with a progress bar; the verdict is "ok" or says in one line what failed."""
+    start, peak, verdict = time.perf_counter(), 0.0, "ok"  # a notebook that failed shows 0 MB
+    with tqdm(total=len(notebook.cells), desc=title, unit="cell", mininterval=1) as bar:
+        try:
+            peak = execute(notebook, folder, bar.update)
+        except CellExecutionError as error:
+            verdict = f"cell {bar.n}: {error.ename}: {error.evalue}".splitlines()[0]
+        except CellTimeoutError:
+            verdict = f"cell {bar.n}: took more than {SECONDS_PER_CELL} s"
+        except DeadKernelError:
+            verdict = f"cell {bar.n}: the kernel died, most likely for want of memory"
+        except RuntimeError as error:  # before the first cell
+            verdict = f"the kernel did not start: {error}"
+    return SimpleNamespace(name=title.split()[-1], seconds=time.perf_counter() - start, peak=peak, verdict=verdict)
+
+
+def save(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write the notebook whole or not at all, without the widgets' random numbers."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET, None)
+    nbformat.validate(notebook)
+    with written_beside(path) as beside:
+        nbformat.write(notebook, beside)
+
+
+def table(rows: list[SimpleNamespace]) -> Iterator[str]:
+    """The table as Markdown, so that it can be read in a terminal and put into a page."""
+    width = max(len(row.name) for row in rows)
+    total, peak = sum(row.seconds for row in rows), max(row.peak for row in rows)
+    yield f"| {'notebook':<{width}} | seconds | peak memory, MB | verdict |"
+    yield f"|{'-' * (width + 2)}|--------:|----------------:|---------|"
+    for row in rows:
+        yield f"| {row.name:<{width}} | {row.seconds:>7.1f} | {row.peak:>15.0f} | {row.verdict} |"
+    yield f"| {'all':<{width}} | {total:>7.1f} | {peak:>15.0f} |         |"
+
+
+@app.command()
+def build(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these, e.g. 01_mask_mechanics.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Execute them all again, changed or not.")] = False,
+) -> None:
+    """Execute each source that changed and write its notebook in place."""
+    sources = sorted((NOTEBOOKS / "source").rglob("*.py"))
+    wanted = {Path(name).stem for name in names or []}
+    if unknown := wanted - {source.stem for source in sources}:
+        sys.exit(f"There is no source for {', '.join(sorted(unknown))} in notebooks/source/.")
+    failed = False
+    for source in sources:
+        path = notebook_of(source)
+        if (wanted and source.stem not in wanted) or not (all or wanted or not is_current(path, source)):
+            continue
+        notebook = from_source(source)
+        row = run(notebook, path.parent, source.stem)
+        problems = problems_in(notebook) if row.verdict == "ok" else [row.verdict]
+        if problems:
+            failed = True
+            print(f"{source.stem} is not written:", *problems, sep="\n  ", file=sys.stderr)
+        else:
+            save(notebook, path)
+            print(f"{source.stem}: {row.seconds:.1f} s, {row.peak:.0f} MB")
+    sys.exit(failed)
+
+
+@app.command()
+def course(
+    page: Annotated[Path | None, typer.Option("--table", help="Write the table to this page too.")] = None,
+) -> None:
+    """Execute a copy of every notebook into build/, in order, and print a table."""
+    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
+    if not paths:
+        sys.exit("There are no notebooks in notebooks/: run `make notebooks` first.")
+    rows = []
+    for number, path in enumerate(paths, start=1):
+        notebook = nbformat.read(path, as_version=4)
+        rows.append(run(notebook, NOTEBOOKS, f"{number}/{len(paths)} {path.stem}"))
+        save(notebook, ROOT / "build" / path.name)
+    print("", *table(rows), sep="\n")
+    if page:
+        machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+        with written_beside(page) as beside:
+            beside.write_text("\n".join(["# Measured times\n", f"By `make timings`, {machine}.\n", *table(rows), ""]))
+    sys.exit(any(row.verdict != "ok" for row in rows))
+
+
+if __name__ == "__main__":
+    app()
