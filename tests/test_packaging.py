@@ -1,0 +1,129 @@
+"""What is installed where must agree: pyproject.toml, constraints.txt, environment.yml, the Makefile, Colab."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pruning_course"
+# Low to high: a module imports only from the left of itself.
+FLOORS = [
+    *("files", "architectures", "scores", "selection", "masks", "schedules", "calibration", "shrink", "checkpoint"),
+    *("report", "pruners", "finetune", "tickets", "experiments", "__main__"),
+]
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+# Not on conda-forge; postBuild installs it without its own requirements.
+FROM_PIP = {"obonet": {"networkx"}}
+# What Colab had in 2026-08 and will not change for us; its other packages have no version that we care about.
+COLAB = {
+    "torch": "2.11.0",
+    "transformers": "5.15.0",
+    "ipywidgets": "7.7.1",
+    "numpy": "2.1.3",
+    "matplotlib": "3.10.0",
+    "jupytext": "1.19.5",
+}
+
+
+def requirements(*extras: str) -> dict[str, Requirement]:
+    """Name -> requirement, of the package and of these extras, as pyproject.toml writes them."""
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = [re.search(r"^dependencies = \[(.*?)^\]", text, re.M | re.S)[1]]
+    lists += [re.search(rf"^{extra} = \[(.*?)\]", text, re.M | re.S)[1] for extra in extras]
+    found = [Requirement(line) for block in lists for line in re.findall(r'"([^"]+)"', re.sub(r"#.*", "", block))]
+    return {requirement.name: requirement for requirement in found}
+
+
+def constraints() -> dict[str, Requirement]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {requirement.name.lower(): requirement for requirement in found}
+
+
+def test_the_conda_environment_has_what_the_package_asks_for():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    given = {
+        re.split(r"[<>=]", line)[0]: line for line in environment["dependencies"]
+    }  # a pip section would not be text
+    wanted = requirements("notebooks")
+    names = {CONDA_NAMES.get(name, name) for name in wanted if name not in FROM_PIP}
+    assert set(given) - {"python", "pip"} == names.union(*FROM_PIP.values())
+    assert given["python"] == "python=3.12"
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    for name, requirement in wanted.items():
+        if name not in FROM_PIP:
+            conda_name = CONDA_NAMES.get(name, name)
+            assert given[conda_name] == f"{conda_name}{requirement.specifier}"
+
+
+def test_binder_installs_what_conda_forge_lacks():
+    script = (ROOT / "postBuild").read_text()
+    assert "set -euo pipefail" in script
+    assert all(name in script for name in FROM_PIP)
+    assert all((ROOT / name).stat().st_mode & 0o100 for name in ("postBuild", "start", ".ci/run"))
+
+
+def test_every_direct_dependency_has_an_exact_version():
+    exact = constraints()
+    assert str(exact["torch"]) == "torch==2.13.0"
+    for name, requirement in requirements("notebooks", "test").items():
+        [pin] = exact[name.lower()].specifier
+        assert pin.operator == "=="
+        assert pin.version in requirement.specifier
+
+
+@pytest.mark.parametrize(("name", "version"), COLAB.items())
+def test_colab_keeps_its_own(name, version):
+    assert version in requirements("notebooks")[name].specifier
+
+
+def test_make_help_lists_every_target():
+    targets = re.findall(r"^([a-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
+    assert {"help", "course", "test", "notebooks", "lab", "badges", "bench", "timings", "lint"} <= set(targets)
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^make ([\w-]+) +\S", shown, re.M) == targets
+
+
+def imported_from(path: Path) -> set[str]:
+    """The modules of this package that a file imports, by the first name below `pruning_course`."""
+    found = set()
+    folder = path.relative_to(PACKAGE).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = ["pruning_course", *folder][: len(folder) + 2 - node.level]
+            names = [".".join([*base, node.module])] if node.module else [".".join([*base, a.name]) for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "pruning_course":
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("pruning_course.")}
+    return found & {p.stem for p in PACKAGE.iterdir()}  # `from pruning_course import Masks` names no module
+
+
+@pytest.mark.parametrize("floor", [name for name in FLOORS if (PACKAGE / f"{name}.py").exists()])
+def test_imports_go_down(floor):
+    allowed = set(FLOORS[: FLOORS.index(floor)])
+    if floor in ("experiments", "__main__"):
+        allowed |= {"lab"}
+    assert imported_from(PACKAGE / f"{floor}.py") - {"__init__"} <= allowed
+
+
+def test_every_library_module_has_a_floor():
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} <= set(FLOORS)
+
+
+def test_the_laboratory_does_not_need_the_lessons():
+    assert not any("teaching" in imported_from(path) for path in (PACKAGE / "lab").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_long(path):
+    assert len(path.read_text().splitlines()) <= 220
