@@ -12,7 +12,7 @@ from pathlib import Path
 def written_beside(path: str | os.PathLike, folder: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends well.
 
-    If the block raises (a full disk, Ctrl-C), what stood at `path` before is still there, and nothing is left beside it.
+    If the block raises (a full disk, Ctrl-C), what stood at `path` is still there, and nothing is left beside it.
     A file replaces an older file. A folder never replaces a folder: `FileExistsError`.
     """
     path = Path(path)
