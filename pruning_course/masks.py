@@ -11,6 +11,8 @@ from torch.nn.utils import prune as torch_prune
 
 from pruning_course.files import written_beside
 
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 class Masks(Mapping[str, Tensor]):
     """Which weights of a model are kept: module name to a bool tensor in the shape of the weight, True = kept.
@@ -44,12 +46,10 @@ class Masks(Mapping[str, Tensor]):
             self._check(name, mask)
         for name, mask in keep.items():
             new = self[name] & mask.to(self[name].device)
-            # Flat positions: on a CPU, take and put_ are twice as fast as weight[~new] and masked_fill_.
-            pruned = (~new).flatten().nonzero().squeeze(1)
             if not self._final:
-                self._removed[name] = self._original(name).take(pruned)
-            weight = self._weight(name)
-            weight.put_(pruned, weight.new_zeros(()).expand_as(pruned))
+                # By flat position: on a CPU twice as fast as tensor[~new].
+                self._removed[name] = self._original(name).take((~new).flatten().nonzero().squeeze(1))
+            _zero(self._weight(name), new)
             self._keep[name] = new
         return self
 
@@ -162,13 +162,12 @@ class Masks(Mapping[str, Tensor]):
 
     @torch.no_grad()
     def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        # A product: it is 5x as fast as masked_fill_, and this runs at every step of a training.
         for name, keep in self.items():
             parameter = self._parameter(name)
-            parameter.mul_(keep)
+            _zero(parameter, keep)
             for moment in optimizer.state.get(parameter, {}).values():
                 if isinstance(moment, Tensor) and moment.shape == parameter.shape:
-                    moment.mul_(keep)
+                    _zero(moment, keep)
 
     def __getitem__(self, name: str) -> Tensor:
         # The model may have moved to another device since.
@@ -195,3 +194,10 @@ def owners(model: nn.Module, names) -> dict[str, tuple[nn.Module, str]]:
             raise ValueError(f"{type(model).__name__} has no parameter to mask at {name!r}.")
         owners[name] = (modules[owner], attribute)
     return owners
+
+
+def _zero(tensor: Tensor, keep: Tensor) -> None:
+    """Set `tensor` to 0.0 where `keep` is False, in place."""
+    # Times 0 or 1 on the bit pattern: faster than masked_fill_, and unlike a product of floats it leaves no -0.0,
+    # and no NaN where training had driven a pruned weight to infinity.
+    tensor.detach().view(_INTEGERS[tensor.itemsize]).mul_(keep)

@@ -23,6 +23,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 
 def test_a_folder_is_never_overwritten(tmp_path):
     (tmp_path / "f").mkdir()
-    with pytest.raises(FileExistsError, match="never overwritten"), written_beside(tmp_path / "f", folder=True) as target:
+    with (
+        pytest.raises(FileExistsError, match="never overwritten"),
+        written_beside(tmp_path / "f", folder=True) as target,
+    ):
         (target / "x").write_text("x")
     assert list(tmp_path.iterdir()) == [tmp_path / "f"]

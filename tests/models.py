@@ -1,0 +1,65 @@
+"""Tiny models of every family, built from a config: no download, no training."""
+
+import torch
+from torch import nn
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+SMALL = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
+GQA = SMALL | {"num_key_value_heads": 2, "tie_word_embeddings": False}
+
+
+def bert():
+    return BertForSequenceClassification(BertConfig(**SMALL, num_labels=3))
+
+
+def roberta():
+    return RobertaForSequenceClassification(RobertaConfig(**SMALL, num_labels=3))
+
+
+def distilbert():
+    return DistilBertForSequenceClassification(
+        DistilBertConfig(vocab_size=64, dim=16, hidden_dim=24, n_layers=2, n_heads=4, num_labels=3)
+    )
+
+
+def gpt2():
+    return GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_inner=24, n_layer=2, n_head=4, n_positions=32))
+
+
+def llama():
+    return LlamaForCausalLM(LlamaConfig(**GQA))
+
+
+def qwen2():
+    return Qwen2ForCausalLM(Qwen2Config(**GQA))
+
+
+def mistral():
+    return MistralForCausalLM(MistralConfig(**GQA))
+
+
+def plain():
+    return nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+
+
+FAMILIES = {f.__name__: f for f in (bert, roberta, distilbert, gpt2, llama, qwen2, mistral)}
+
+
+def make(name: str, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return (FAMILIES | {"plain": plain})[name]().eval()

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+import torch
+from models import make
+from safetensors.torch import save_file
+from torch import nn
+
+from pruning_course import MagnitudePruner, Masks, sparsity_report
+
+
+def test_two_shares_and_what_was_left_out():
+    model = make("bert")
+    pruner = MagnitudePruner(model, 0.5, prune_layers="ffn")
+    report = sparsity_report(model, pruner.prune())
+    weights = 2 * 2 * 16 * 24
+    parameters = sum(p.numel() for p in model.parameters())
+    assert (report.masked, report.pruned, report.parameters) == (weights, weights // 2, parameters)
+    assert report.selected == 0.5
+    assert report.of_all == weights / 2 / parameters
+    assert report.left_out["classifier"] == "not selected"
+    assert len(report.left_out) == 10
+    json.dumps(report.to_dict())
+    assert "50.0% of the 1,536 masked weights" in str(report)
+
+
+def test_a_tied_layer_is_left_out_with_its_reason():
+    model = make("gpt2")
+    report = sparsity_report(model, MagnitudePruner(model, 0.5).prune())
+    assert report.left_out == {"lm_head": "shares its weight with transformer.wte.weight"}
+
+
+def test_bytes_are_those_of_a_real_file(tmp_path):
+    model = nn.Sequential(nn.Linear(64, 32), nn.Linear(32, 8)).bfloat16()
+    masks = MagnitudePruner(model, 0.9).prune()
+    report = sparsity_report(model, masks)
+    save_file(model.state_dict(), tmp_path / "dense")
+    header = int.from_bytes((tmp_path / "dense").read_bytes()[:8], "little") + 8
+    assert report.bytes_dense == (tmp_path / "dense").stat().st_size - header
+    csr = 0
+    for module in model:
+        matrix = module.weight.detach().float().to_sparse_csr()
+        csr += matrix.values().numel() * (2 + 4) + matrix.crow_indices().numel() * 4 + module.bias.nbytes
+    assert report.bytes_csr == csr
+    assert report.bytes_shrunk <= report.bytes_dense
+
+
+def test_shrunk_bytes_count_whole_rows_and_columns():
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    gone = torch.tensor([True, False, True, True, False, True])
+    keep = {"0": gone[:, None].expand(6, 4).clone(), "0.bias": gone.clone(), "2": gone.expand(2, 6).clone()}
+    report = sparsity_report(model, Masks.apply(model, keep))
+    assert report.bytes_shrunk == 4 * (4 * 4 + 4 + 2 * 4 + 2)
+    del keep["0.bias"]  # a row that still gives out its bias cannot be cut
+    report = sparsity_report(model, keep)
+    assert report.bytes_shrunk == 4 * (6 * 4 + 6 + 2 * 4 + 2)
+
+
+def test_masks_of_another_model_are_refused():
+    model = make("plain")
+    with pytest.raises(ValueError, match="no parameter to mask"):
+        sparsity_report(model, {"7": torch.ones(2, 2, dtype=torch.bool)})
+    with pytest.raises(ValueError, match=r"is \(2, 2\), its weight is \(6, 8\)"):
+        sparsity_report(model, {"0": torch.ones(2, 2, dtype=torch.bool)})

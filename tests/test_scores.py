@@ -1,0 +1,35 @@
+import pytest
+import torch
+from models import make
+
+from pruning_course import prunable_layers
+from pruning_course.scores import Scores, magnitude, normalised, protect, survivors
+
+
+def test_magnitude_is_the_absolute_weight():
+    layers = prunable_layers(make("plain"))
+    scores = magnitude(layers)
+    assert list(scores) == ["0", "2"] and len(scores) == 2
+    assert torch.equal(scores["2"], layers["2"].weight.abs()) and not scores["2"].requires_grad
+
+
+def test_scores_are_computed_on_demand():
+    asked = []
+    scores = Scores(["a", "b"], lambda name: asked.append(name) or torch.ones(1))
+    assert asked == [] and scores["b"].item() == 1 and asked == ["b"]
+    with pytest.raises(KeyError):
+        scores["c"]
+
+
+def test_normalised_scores_have_length_one():
+    scores = normalised({"a": torch.tensor([3.0, 4.0]), "zero": torch.zeros(2)})
+    assert scores["a"].tolist() == pytest.approx([0.6, 0.8])
+    assert scores["zero"].tolist() == [0, 0]
+
+
+def test_protected_scores_go_last_and_pruned_ones_first():
+    scores, mask = {"a": torch.tensor([0.0, 1.0, 2.0])}, {"a": torch.tensor([True, False, True])}
+    assert protect(scores, mask)["a"].tolist() == [torch.inf, 1, torch.inf]
+    first = survivors(scores, mask)["a"]
+    assert first[1] == 0 and 0 < first[0] < 1e-30 and first[2] == 2
+    assert survivors(scores, {})["a"].tolist() == [0, 1, 2]
