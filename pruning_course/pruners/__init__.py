@@ -1,0 +1,27 @@
+"""Pruners: a score, a comparison and a moment put together, on one model."""
+
+import inspect
+
+from torch import nn
+
+from pruning_course.pruners.magnitude import MagnitudePruner
+from pruning_course.pruners.manager import PruningManager
+
+PRUNERS = {"magnitude": MagnitudePruner}
+
+
+def get_pruner(model: nn.Module, method: str, target_sparsity: float, **options) -> PruningManager:
+    """The pruner called `method`, with the options that its class takes.
+
+    Raises ValueError for an unknown method or an option that the method does not have, and names the known ones.
+    """
+    if method not in PRUNERS:
+        raise ValueError(f"method is {method!r}; the methods are {', '.join(PRUNERS)}.")
+    known = [name for name in inspect.signature(PRUNERS[method]).parameters if name not in ("model", "target_sparsity")]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ValueError(f"{method} has no option {', '.join(unknown)}; its options are {', '.join(known)}.")
+    return PRUNERS[method](model, target_sparsity, **options)
+
+
+__all__ = ["PRUNERS", "MagnitudePruner", "PruningManager", "get_pruner"]
