@@ -108,6 +108,18 @@ def test_a_full_disk_while_caching_leaves_nothing(folder, tiny_model, tiny_token
     assert list(folder.parent.iterdir()) == [old]
 
 
+def test_a_full_disk_after_the_training_is_one_sentence(folder, tiny_model, monkeypatch):
+    def full(target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tiny_model, "save_pretrained", full)
+    monkeypatch.setattr(training, "train_dense", lambda recipe: (tiny_model, dict(FACTS)))
+    monkeypatch.setattr("pruning_course.lab.encoder.load_tokenizer", lambda: None)
+    with pytest.raises(CacheError, match=r"could not be cached \(.*No space.*\); set PRUNING_COURSE_CACHE"):
+        prepare_dense()
+    assert list(folder.parent.iterdir()) == []
+
+
 def test_someone_else_was_faster(cached, tiny_model, tiny_tokenizer):
     theirs = read_facts(cached)
     ours = save_dense(cached, tiny_model, tiny_tokenizer, {"f1": "ours"})

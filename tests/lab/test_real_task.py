@@ -1,0 +1,58 @@
+"""The real wheels: what the course says about its task. Nothing is trained here."""
+
+import hashlib
+import json
+
+import pytest
+
+from pruning_course.lab.cache import CacheError, dense_folder, read_facts
+from pruning_course.lab.encoder import MAX_LENGTH, load_batches
+from pruning_course.lab.phenotypes import load_phenotypes
+from pruning_course.lab.recipe import Recipe
+from pruning_course.lab.wheels import HPO, MINILM, WheelError, wheel_folder
+
+
+def whole(*wheels):
+    try:
+        return all(wheel_folder(wheel) for wheel in wheels)
+    except WheelError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not whole(HPO, MINILM), reason="needs the wheels of the set-up")
+
+
+def test_the_task_is_the_one_that_the_course_describes():
+    data = load_phenotypes()
+    assert (len(data.texts), tuple(data.labels.shape), data.release) == (15817, (15817, 15), "2025-01-16")
+    assert data.labels.sum(dim=0).min() >= 400
+    assert [int((data.labels.sum(dim=1) == count).sum()) for count in range(6)] == [611, 10231, 4430, 505, 39, 1]
+    assert {name: len(rows) for name, rows in data.split.items()} == {"test": 2048, "validation": 1024, "train": 6144}
+    seen = [{data.groups[row] for row in rows} for rows in data.split.values()]
+    assert sum(map(len, seen)) == len(set.union(*seen))
+    assert data is load_phenotypes()
+
+
+def test_every_machine_has_the_same_split():
+    split = json.dumps(load_phenotypes().split, sort_keys=True)
+    assert hashlib.sha256(split.encode()).hexdigest()[:16] == "SPLIT"
+
+
+def test_the_batches_of_the_task():
+    batches = load_batches("validation")
+    assert sum(len(batch["labels"]) for batch in batches) == 1024
+    assert max(batch["input_ids"].shape[1] for batch in batches) <= MAX_LENGTH == Recipe().max_length
+    real = sum(int(batch["attention_mask"].sum()) for batch in batches)
+    assert real > 0.95 * sum(batch["input_ids"].numel() for batch in batches)
+    assert load_batches("validation")[0]["labels"] is batches[0]["labels"]
+
+
+def test_fine_tuning_pays():
+    try:
+        facts = read_facts(dense_folder())
+    except CacheError as error:
+        pytest.fail(str(error))
+    if facts is None:
+        pytest.skip("the dense model is not cached")
+    f1 = {name: facts["f1"][name]["test"]["micro_f1"] for name in ("logistic", "dense")}
+    assert f1["dense"] > f1["logistic"] + 0.04
