@@ -4,10 +4,12 @@ import json
 import os
 import platform
 import shutil
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 import platformdirs
+from safetensors import SafetensorError
 
 from pruning_course.files import written_beside
 from pruning_course.lab.recipe import Recipe
@@ -48,10 +50,16 @@ def read_facts(folder: Path) -> dict | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(FACTS) from None
     for name, (size, sha256) in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size or sha256_of(path) != sha256:
+        if not _is_whole(folder / name, size, sha256):
             raise _damaged(name)
     return facts
+
+
+def _is_whole(path: Path, size: int, sha256: str) -> bool:
+    try:
+        return path.stat().st_size == size and sha256_of(path) == sha256
+    except OSError:  # not there, or not readable
+        return False
 
 
 def _damaged(name: str) -> CacheError:
@@ -65,8 +73,9 @@ def prepare_dense(again: bool = False, recipe: Recipe | None = None) -> tuple[Pa
     """
     recipe = recipe or Recipe()
     folder = dense_folder(recipe)
-    if again:
-        shutil.rmtree(folder, ignore_errors=True)
+    if again and folder.exists():
+        _check_room(folder.parent)
+        shutil.rmtree(folder)
     facts = read_facts(folder)
     if facts is None:
         _check_room(folder.parent)  # before the training, not after it
@@ -94,14 +103,17 @@ def _check_room(folder: Path) -> None:
 
 
 def _train_into(folder: Path, recipe: Recipe) -> dict:
-    from dataclasses import asdict
-
     from pruning_course.lab.encoder import load_tokenizer
     from pruning_course.lab.training import train_dense
 
     model, facts = train_dense(recipe)
     facts |= {"settings": asdict(recipe), "versions": _versions()}
-    return save_dense(folder, model, load_tokenizer(), facts)
+    try:
+        return save_dense(folder, model, load_tokenizer(), facts)
+    except (OSError, SafetensorError) as error:
+        raise CacheError(
+            f"The trained model could not be cached ({error}); set PRUNING_COURSE_CACHE to a folder with room."
+        ) from error
 
 
 def save_dense(folder: Path, model, tokenizer, facts: dict) -> dict:

@@ -104,14 +104,12 @@ def make_batches(
     batches = []
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
-        padded = tokenizer.pad({"input_ids": [ids[row] for row in chosen]}, padding="longest", return_tensors="pt")
-        batches.append(
-            {
-                "input_ids": padded["input_ids"],
-                "attention_mask": padded["attention_mask"],
-                "labels": labels[chosen],
-            }
-        )
+        some = [torch.tensor(ids[row]) for row in chosen]
+        # (b, tokens); by hand, because tokenizer.pad warns on stderr in transformers 4
+        padded = nn.utils.rnn.pad_sequence(some, batch_first=True, padding_value=tokenizer.pad_token_id)
+        lengths = torch.tensor([len(row) for row in some]).unsqueeze(1)
+        mask = (torch.arange(padded.shape[1]) < lengths).long()
+        batches.append({"input_ids": padded, "attention_mask": mask, "labels": labels[chosen]})
     return batches
 
 

@@ -35,7 +35,7 @@ def test_the_task_is_the_one_that_the_course_describes():
 
 def test_every_machine_has_the_same_split():
     split = json.dumps(load_phenotypes().split, sort_keys=True)
-    assert hashlib.sha256(split.encode()).hexdigest()[:16] == "SPLIT"
+    assert hashlib.sha256(split.encode()).hexdigest()[:16] == "5c7def6ae73bc1e8"
 
 
 def test_the_batches_of_the_task():
@@ -43,7 +43,7 @@ def test_the_batches_of_the_task():
     assert sum(len(batch["labels"]) for batch in batches) == 1024
     assert max(batch["input_ids"].shape[1] for batch in batches) <= MAX_LENGTH == Recipe().max_length
     real = sum(int(batch["attention_mask"].sum()) for batch in batches)
-    assert real > 0.95 * sum(batch["input_ids"].numel() for batch in batches)
+    assert real > 0.9 * sum(batch["input_ids"].numel() for batch in batches)
     assert load_batches("validation")[0]["labels"] is batches[0]["labels"]
 
 
