@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from pruning_course.architectures import out_in
+
 
 class Scores(Mapping[str, Tensor]):
     """A lazy mapping, name to scores: one tensor exists at a time, however large the model.
@@ -33,6 +35,26 @@ class Scores(Mapping[str, Tensor]):
 def magnitude(layers: Mapping[str, nn.Module]) -> Scores:
     """abs(w) of each layer's weight, in the shape and dtype of the weight (Han et al. 2015, arXiv 1506.02626)."""
     return Scores(layers, lambda name: layers[name].weight.detach().abs())
+
+
+def wanda(layers: Mapping[str, nn.Module], norms: Mapping[str, Tensor]) -> Scores:
+    """abs(w) times the norm of the input channel that w multiplies (Sun et al. 2023, arXiv 2306.11695).
+
+    `norms`: layer name to a tensor (in,), as `input_norms` gives it. The scores have the shape of the weight, (out, in)
+    or (in, out) for a Conv1D, and at least float32. ValueError for a layer without norms, or with too few or many.
+    """
+    for name, layer in layers.items():
+        width = out_in(layer, layer.weight).shape[1]
+        if name not in norms or norms[name].shape != (width,):
+            got = f"norms of shape {tuple(norms[name].shape)}" if name in norms else "no norms"
+            raise ValueError(f"There are {got} for {name}; it has {width} input channels.")
+
+    def score(name: str) -> Tensor:
+        weight = out_in(layers[name], layers[name].weight.detach())
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        return out_in(layers[name], weight.abs() * norms[name].to(weight.device, dtype))
+
+    return Scores(layers, score)
 
 
 def normalised(scores: Mapping[str, Tensor]) -> Scores:

@@ -4,10 +4,12 @@ import inspect
 
 from torch import nn
 
+from pruning_course.pruners.gradual import GradualPruner, trainer_callback
 from pruning_course.pruners.magnitude import MagnitudePruner
 from pruning_course.pruners.manager import PruningManager
+from pruning_course.pruners.wanda import WandaPruner
 
-PRUNERS = {"magnitude": MagnitudePruner}
+PRUNERS = {"magnitude": MagnitudePruner, "gradual": GradualPruner, "wanda": WandaPruner}
 
 
 def get_pruner(model: nn.Module, method: str, target_sparsity: float, **options) -> PruningManager:
@@ -24,4 +26,12 @@ def get_pruner(model: nn.Module, method: str, target_sparsity: float, **options)
     return PRUNERS[method](model, target_sparsity, **options)
 
 
-__all__ = ["PRUNERS", "MagnitudePruner", "PruningManager", "get_pruner"]
+__all__ = [
+    "PRUNERS",
+    "GradualPruner",
+    "MagnitudePruner",
+    "PruningManager",
+    "WandaPruner",
+    "get_pruner",
+    "trainer_callback",
+]

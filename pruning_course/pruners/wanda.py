@@ -1,0 +1,123 @@
+"""Wanda: a weight counts for its size times the size of what it multiplies."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from pruning_course import scores as scoring
+from pruning_course.architectures import out_in
+from pruning_course.batches import Batch, take_samples
+from pruning_course.calibration import InputNorms, InputSums, input_norms
+from pruning_course.masks import Masks
+from pruning_course.pruners.manager import PruningManager
+from pruning_course.pruners.sequential import on_the_way_through
+from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor
+
+
+class WandaPruner(PruningManager):
+    """Remove the weights of smallest abs(w) times input norm (Sun et al. 2023, arXiv 2306.11695).
+
+    Call `calibrate(batches)`, then `prune()`.
+
+    Args:
+        target_sparsity: None means 0.5, or what `group` says: with (n, m) it is 1 - n / m.
+        group: where weights are compared: "row" (the inputs of one output, as in the paper), "tensor" (a whole weight),
+            or a pair (n, m): of every m neighbours along the inputs the n best are KEPT.
+        norm: "l2" or "l1" of each input channel; see `InputNorms`.
+        sequential: False measures all layers of the dense model in one go. True measures and prunes layer by layer on
+            the way through the model, so that each layer is calibrated on what its pruned predecessors give it.
+        batch_tokens: with `sequential`, how many tokens, padding included, may go through the model at once. More than
+            these go block by block and batch by batch; see `on_the_way_through` for the difference.
+
+    Other arguments, and what is raised, as `PruningManager`; ValueError too for an unknown group or norm, or a target
+    that contradicts (n, m).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target_sparsity: float | None = None,
+        prune_layers: str = "all",
+        group: str | tuple[int, int] = "row",
+        norm: str = "l2",
+        sequential: bool = False,
+        batch_tokens: int = 8192,
+    ):
+        super().__init__(model, _target(target_sparsity, group), prune_layers)
+        InputSums((), norm)  # refuses an unknown norm now
+        self.group = group
+        self.norm = norm
+        self.sequential = sequential
+        self.batch_tokens = batch_tokens
+        self.norms: InputNorms | None = None
+        self._samples: list[Batch] | None = None
+
+    def calibrate(self, batches: Iterable, num_samples: int = 512) -> "WandaPruner":
+        """Measure the input norms of the chosen layers on the first `num_samples` samples of `batches`.
+
+        What a batch can be, and what is raised, as `input_norms`. With `sequential` the batches are only kept: `prune`
+        makes the pass. Returns itself.
+        """
+        if self.sequential:
+            self._samples = list(take_samples(batches, num_samples))
+        else:
+            self.norms = input_norms(self.model, self.layers, batches, num_samples, self.norm)
+        return self
+
+    def scores(self) -> Mapping[str, Tensor]:
+        if self.norms is None:
+            raise RuntimeError("There are no input norms yet; call calibrate(batches) before prune().")
+        return scoring.wanda(self.layers, self.norms)
+
+    def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+        if self.group == "tensor":
+            return keep_per_tensor(scores, sparsity)
+        # Rows are outputs; a Conv1D stores them as columns.
+        by_output = scoring.Scores(scores, lambda name: out_in(self.layers[name], scores[name]))
+        keep = keep_per_row(by_output, sparsity) if self.group == "row" else keep_n_of_m(by_output, *self.group)
+        return {name: out_in(self.layers[name], mask).contiguous() for name, mask in keep.items()}
+
+    def prune(self) -> Masks:
+        """Mask the model at the target sparsity; returns the masks. RuntimeError before `calibrate`.
+
+        With `sequential`, raises what `input_norms` raises, and then leaves a model that was dense as it was.
+        """
+        if not self.sequential:
+            return super().prune()
+        if self._samples is None:
+            raise RuntimeError("There are no batches yet; call calibrate(batches) before prune().")
+        dense = self.masks is None
+        masks = self.masks = Masks(self.model, self.layers) if dense else self.masks
+        sums = {}
+        counts = {}
+        try:
+            with tqdm(total=len(self.layers), desc="Pruning", unit=" layers") as bar:
+
+                def prune_layer(name: str, norms: InputNorms) -> None:
+                    sums[name], counts[name] = norms.sums[name], norms.counts[name]
+                    scores = scoring.wanda({name: self.layers[name]}, norms)
+                    masks.restrict(self.select(scoring.survivors(scores, masks), self.target_sparsity))
+                    bar.update()
+
+                on_the_way_through(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
+        except BaseException:
+            if dense:
+                self.undo()
+            raise
+        self.norms = InputNorms(self.norm, sums, counts)
+        return masks
+
+
+def _target(sparsity: float | None, group: str | tuple[int, int]) -> float:
+    if group in ("row", "tensor"):
+        return 0.5 if sparsity is None else sparsity
+    if not (isinstance(group, tuple | list) and len(group) == 2 and all(isinstance(number, int) for number in group)):
+        raise ValueError(f"group is {group!r}; it can be 'row', 'tensor' or a pair (n, m), n kept of m.")
+    n, m = group
+    if not 0 <= n <= m or m < 1:
+        raise ValueError(f"group is {n} of {m}; n weights of every m are kept, so 0 <= n <= m and m >= 1.")
+    if sparsity is not None and not math.isclose(sparsity, 1 - n / m, abs_tol=1e-9):
+        raise ValueError(f"target_sparsity is {sparsity}, but keeping {n} of {m} is a sparsity of {1 - n / m:.4g}.")
+    return 1 - n / m
