@@ -84,7 +84,7 @@ def take_samples(batches: Iterable, num_samples: int) -> Iterator[Batch]:
     warnings.warn(f"There are {num_samples - left} samples, fewer than num_samples={num_samples}.", stacklevel=4)
 
 
-def merged(batches: Sequence[Batch], pad_token_id: int = 0) -> Batch:
+def merged(batches: Sequence[Batch]) -> Batch:
     """All samples as one batch; shorter texts are padded on the right, under the attention_mask.
 
     ValueError for batches that do not hold the same tensors.
@@ -97,15 +97,14 @@ def merged(batches: Sequence[Batch], pad_token_id: int = 0) -> Batch:
     parts = {name: [batch.inputs[name] for batch in batches] for name in batches[0].inputs}
     if batches[0].mask is None and any(batch.length < longest for batch in batches):
         parts["attention_mask"] = [torch.ones(len(batch), batch.length, dtype=torch.long) for batch in batches]
-    fill = {"input_ids": pad_token_id}
-    return as_batch({name: torch.cat([_padded(t, longest, fill.get(name, 0)) for t in parts[name]]) for name in parts})
+    return as_batch({name: torch.cat([_padded(part, longest) for part in parts[name]]) for name in parts})
 
 
-def _padded(tensor: Tensor, tokens: int, value: int) -> Tensor:
-    """(batch, n, ...) filled up to (batch, tokens, ...); what has no tokens, (batch,), stays as it is."""
+def _padded(tensor: Tensor, tokens: int) -> Tensor:
+    """(batch, n, ...) filled up with 0 to (batch, tokens, ...); what has no tokens, (batch,), stays as it is."""
     if tensor.dim() < 2:
         return tensor
-    filling = tensor.new_full((len(tensor), tokens - tensor.shape[1], *tensor.shape[2:]), value)
+    filling = tensor.new_zeros(len(tensor), tokens - tensor.shape[1], *tensor.shape[2:])
     return torch.cat([tensor, filling], dim=1)
 
 

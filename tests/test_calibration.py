@@ -147,6 +147,33 @@ def test_after_an_exception_hooks_modes_and_cache_are_as_before():
     assert model.config.use_cache
 
 
+def test_no_key_value_cache_is_filled():
+    model = make("llama")
+    caches = []
+    model.model.register_forward_hook(lambda _, __, output: caches.append(output.past_key_values))
+    input_norms(model, prunable_layers(model), [texts([5])], num_samples=1)
+    assert caches == [None]
+    model(**texts([5]))
+    assert caches[1] is not None
+
+
+def test_labels_and_what_the_model_has_no_name_for_stay_out():
+    class NamesOnly(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x, labels=None):
+            assert labels is None
+            return self.layer(x)
+
+    model, data = NamesOnly(), torch.randn(4, 3)
+    batch = {"x": data, "labels": torch.ones(4), "row": torch.arange(4)}
+    with pytest.warns(UserWarning, match="no attention_mask"):
+        norms = input_norms(model, {"layer": model.layer}, [batch], num_samples=4)
+    torch.testing.assert_close(norms["layer"], data.double().square().mean(0).sqrt())
+
+
 def test_the_head_is_run_only_when_it_is_chosen():
     model = make("llama")
     calls = []

@@ -246,10 +246,36 @@ def test_pruning_more_contains_what_was_pruned(group, sequential):
     assert all(not (mask & ~before[name]).any() for name, mask in pruner.masks.items())
 
 
+@pytest.mark.parametrize("sequential", [False, True])
+def test_what_is_pruned_goes_first_whatever_new_data_say(sequential):
+    layer = nn.Linear(4, 1, bias=False)
+    layer.weight.data = torch.tensor([[1.0, 2, 3, 4]])
+    pruner = WandaPruner(layer, 0.25, sequential=sequential)
+    pruner.calibrate([torch.ones(1, 4)], 1).prune()
+    pruner.calibrate([torch.tensor([[1.0, 1, 1, 0]])], 1).prune()  # now the last weight scores 0 too
+    assert pruner.masks[""].tolist() == [[False, True, True, True]]
+
+
+def test_a_layer_that_is_called_twice_is_pruned_at_its_first_call():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x):
+            return self.layer(self.layer(x).relu())
+
+    model, data = Twice(), torch.randn(10, 8)
+    pruner = pruned(model, batches=[data], num_samples=10, sequential=True)
+    assert pruner.get_sparsity()["overall"] == 0.5
+    torch.testing.assert_close(pruner.norms["layer"], data.double().square().mean(0).sqrt())
+
+
 def test_half_precision():
     model = make("llama").to(torch.bfloat16)
     pruner = pruned(model, sequential=True)
     assert pruner.get_sparsity()["overall"] == 0.5
+    assert pruner.scores()["lm_head"].dtype == torch.float32  # a product in halves would make ties
     assert all(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
 
 

@@ -35,7 +35,7 @@ def on_the_way_through(
     tokens = sum(map(len, batches)) * max(batch.length for batch in batches)
     with calibrating(model):
         if tokens <= batch_tokens:
-            _in_one_pass(part, layers, merged(batches, _pad_token_id(model)), norm, prune_layer)
+            _in_one_pass(part, layers, merged(batches), norm, prune_layer)
         else:
             _block_by_block(part, layers, batches, norm, prune_layer, _blocks(part, tokens, batch_tokens))
 
@@ -124,8 +124,3 @@ def _blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]
         f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, and {type(model).__name__} is of no "
         "known family, so it cannot go block by block; raise batch_tokens or lower num_samples."
     )
-
-
-def _pad_token_id(model: nn.Module) -> int:
-    number = getattr(getattr(model, "config", None), "pad_token_id", None)
-    return 0 if number is None or number < 0 else number
