@@ -7,8 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from pruning_course.architectures import family_of
-from pruning_course.batches import Batch, merged, run
-from pruning_course.calibration import InputNorms, InputSums, calibrating, part_to_run, watched
+from pruning_course.calibration import Batch, InputNorms, InputSums, calibrating, merged, part_to_run, run, watched
 
 
 def on_the_way_through(

@@ -8,8 +8,7 @@ from tqdm.auto import tqdm
 
 from pruning_course import scores as scoring
 from pruning_course.architectures import out_in
-from pruning_course.batches import Batch, take_samples
-from pruning_course.calibration import InputNorms, InputSums, input_norms
+from pruning_course.calibration import Batch, InputNorms, InputSums, input_norms, take_samples
 from pruning_course.masks import Masks
 from pruning_course.pruners.manager import PruningManager
 from pruning_course.pruners.sequential import on_the_way_through

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.batches import run, take_samples
+from pruning_course.calibration.batches import run, take_samples
 
 NORMS = {"l1": 1, "l2": 2}  # the power of abs(x) that is added up
 ROWS = 512  # rows at a time: they and their squares stay in a CPU's cache
