@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -23,7 +24,7 @@ class Masks(Mapping[str, Tensor]):
 
     def __init__(self, model: nn.Module, names):
         self._owners = owners(model, names)
-        self._keep = {name: torch.ones_like(self._weight(name), dtype=torch.bool) for name in names}
+        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._owners)  # None: all kept
         self._removed = {name: self._weight(name).new_empty(0) for name in names}
         self._holds = []
         self._final = False
@@ -31,6 +32,8 @@ class Masks(Mapping[str, Tensor]):
     @classmethod
     def apply(cls, model: nn.Module, keep: Mapping[str, Tensor]) -> "Masks":
         """Set the weights of `model` to 0 where `keep` is False, in place, and remember what stood there.
+
+        The tensors of `keep` become the masks: they are not copied, and must not be changed afterwards.
 
         Raises:
             ValueError: no masks, a name that `model` lacks, a shape that is not the weight's.
@@ -45,10 +48,11 @@ class Masks(Mapping[str, Tensor]):
         for name, mask in keep.items():
             self._check(name, mask)
         for name, mask in keep.items():
-            new = self[name] & mask.to(self[name].device)
+            new = mask.to(self._weight(name).device)
+            if self._keep[name] is not None:
+                new = self[name] & new
             if not self._final:
-                # By flat position: on a CPU twice as fast as tensor[~new].
-                self._removed[name] = self._original(name).take((~new).flatten().nonzero().squeeze(1))
+                self._removed[name] = _values_at(self._original(name), ~new)
             _zero(self._weight(name), new)
             self._keep[name] = new
         return self
@@ -81,7 +85,7 @@ class Masks(Mapping[str, Tensor]):
         self._holds.clear()
         for name in self:
             self._weight(name).copy_(self._original(name))
-            self._keep[name].fill_(True)
+            self._keep[name] = None
             self._removed[name] = self._weight(name).new_empty(0)
 
     def finalize(self) -> None:
@@ -92,8 +96,8 @@ class Masks(Mapping[str, Tensor]):
     @property
     def sparsity(self) -> float:
         """The pruned share of the masked weights, from 0 to 1; from the masks, not from zeros in the weights."""
-        kept = sum(int(mask.count_nonzero()) for mask in self._keep.values())
-        return 1 - kept / max(1, sum(mask.numel() for mask in self._keep.values()))
+        kept = sum(int(mask.count_nonzero()) for mask in self.values())
+        return 1 - kept / max(1, sum(mask.numel() for mask in self.values()))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the masks (not the removed values) as a safetensors file of bool tensors, whole or not at all."""
@@ -170,8 +174,10 @@ class Masks(Mapping[str, Tensor]):
                     _zero(moment, keep)
 
     def __getitem__(self, name: str) -> Tensor:
-        # The model may have moved to another device since.
-        self._keep[name] = self._keep[name].to(self._weight(name).device)
+        keep, weight = self._keep[name], self._weight(name)
+        if keep is None:
+            return torch.ones_like(weight, dtype=torch.bool)
+        self._keep[name] = keep.to(weight.device)  # the model may have moved since
         return self._keep[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -194,6 +200,16 @@ def owners(model: nn.Module, names) -> dict[str, tuple[nn.Module, str]]:
             raise ValueError(f"{type(model).__name__} has no parameter to mask at {name!r}.")
         owners[name] = (modules[owner], attribute)
     return owners
+
+
+def _values_at(tensor: Tensor, where: Tensor) -> Tensor:
+    """tensor[where], flat."""
+    if tensor.device.type != "cpu":
+        return tensor[where]
+    # numpy's compress, a cached piece at a time: four times as fast on a CPU. On bit patterns: numpy has no bfloat16.
+    bits = tensor.detach().view(_INTEGERS[tensor.itemsize]).flatten()
+    pieces = zip(where.flatten().split(1 << 17), bits.split(1 << 17), strict=True)
+    return torch.cat([torch.from_numpy(np.compress(w.numpy(), b.numpy())) for w, b in pieces]).view(tensor.dtype)
 
 
 def _zero(tensor: Tensor, keep: Tensor) -> None:

@@ -6,13 +6,14 @@ that is compared, `round(sparsity * count)` weights go: the lowest scores, and a
 The same input gives the same masks on every machine, so that all processes of a distributed run agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 DIGIT = 16  # bits that one histogram looks at
+STRIDE = 16  # of the sample that says where to look
 CHUNK = 1 << 20  # numbers at a time: 4 MB of float32, which a CPU's cache holds
 
 
@@ -26,20 +27,27 @@ def keep_globally(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Te
         TypeError: scores that are not floats.
     """
     _check_request(scores, sparsity)
-    dtype = _common_dtype(scores)
-    count = sum(tensor.numel() for tensor in scores.values())
+    sample, dtype = _inspected(scores)
+    # All masks before the next score is made: else they lie between the scores and keep the freed memory in pieces.
+    keep = {name: torch.zeros(shape, dtype=torch.bool, device=some.device) for name, (shape, some) in sample.items()}
+    count = sum(mask.numel() for mask in keep.values())
     removed = round(sparsity * count)
     if removed == count:
-        return {name: torch.zeros_like(tensor, dtype=torch.bool) for name, tensor in scores.items()}
-    lowest_kept, ties_kept = _threshold(scores, removed, dtype)
-    keep = {}
+        return keep
+    sample = {name: some for name, (_, some) in sample.items()}
+    lowest_kept, ties_kept = _threshold(scores, sample, removed, count, dtype)
     for name, tensor in scores.items():
-        bits = _bits(tensor, dtype)
-        keep[name] = (bits >= lowest_kept).view(tensor.shape)
-        # A comparison keeps all ties or none. The tie rule: those that come first are kept, so the count is exact.
-        ties = (bits == lowest_kept).nonzero().flatten()
-        keep[name].view(-1)[ties[ties_kept:]] = False
-        ties_kept = max(0, ties_kept - len(ties))
+        for mask, bits in zip(keep[name].view(-1).split(CHUNK), _chunks(tensor, dtype), strict=True):
+            # A comparison keeps all ties or none. The tie rule: those that come first are kept, so the count is exact.
+            if ties_kept == 0:
+                torch.gt(bits, lowest_kept, out=mask)
+                continue
+            torch.ge(bits, lowest_kept, out=mask)
+            ties = bits == lowest_kept
+            if ties.any():
+                ties = ties.nonzero().flatten()
+                mask[ties[ties_kept:]] = False
+                ties_kept = max(0, ties_kept - len(ties))
     return keep
 
 
@@ -87,13 +95,17 @@ def _check_request(scores: Mapping[str, Tensor], sparsity: float) -> None:
         raise ValueError("There are no scores: the mapping is empty.")
 
 
-def _common_dtype(scores: Mapping[str, Tensor]) -> torch.dtype:
-    """The dtype in which all scores can be compared without rounding: halves and bytes fit into float32."""
-    dtype = torch.float32
+def _inspected(scores: Mapping[str, Tensor]) -> tuple[dict, torch.dtype]:
+    """Shape of each tensor with every 16th of its scores, and the dtype in which all can be compared without rounding.
+
+    Halves and bytes fit into float32.
+    """
+    sample, dtype = {}, torch.float32
     for name, tensor in scores.items():
         _check_values(name, tensor)
+        sample[name] = tensor.shape, tensor.flatten()[::STRIDE].clone()
         dtype = torch.float64 if tensor.dtype == torch.float64 else dtype
-    return dtype
+    return sample, dtype
 
 
 def _check_values(name: str, tensor: Tensor) -> None:
@@ -115,23 +127,44 @@ def _bits(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.flatten().to(dtype).view(integer) & torch.iinfo(integer).max
 
 
-def _threshold(scores: Mapping[str, Tensor], removed: int, dtype: torch.dtype) -> tuple[int, int]:
-    """The bits of the lowest score that is kept, and how many of the scores equal to it are kept.
+def _chunks(tensor: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
+    return (_bits(chunk, dtype) for chunk in tensor.flatten().split(CHUNK))
 
-    A radix search: a histogram of the highest 16 bits says in which interval the threshold lies, a histogram of the
-    next 16 bits inside that interval says where in it. What lies below and above the interval has one bin each.
+
+def _threshold(
+    scores: Mapping[str, Tensor], sample: Mapping[str, Tensor], removed: int, count: int, dtype: torch.dtype
+) -> tuple[int, int]:
+    """The bits of the lowest score that is kept, and how many of the scores equal to it are kept."""
+    shifts = range(dtype.itemsize * 8 - DIGIT, -1, -DIGIT)
+    if dtype == torch.float32 and count > CHUNK:
+        # The sample says where to look. One exact histogram of the 65,536 floats around that place is then enough, and
+        # its two outer bins tell whether it was: if the threshold is not among them, the search below runs on all.
+        guess, _, _ = _search(sample, removed, count, dtype, 0, shifts)
+        low, ties_kept, inside = _search(scores, removed, count, dtype, max(0, guess - (1 << DIGIT - 1)), (0,))
+        if inside:
+            return low, ties_kept
+    return _search(scores, removed, count, dtype, 0, shifts)[:2]
+
+
+def _search(
+    scores: Mapping[str, Tensor], removed: int, count: int, dtype: torch.dtype, low: int, shifts: Iterable[int]
+) -> tuple[int, int, bool]:
+    """Radix search for the score with `removed` of `count` scores below it: its bits, ties kept, was it in the range?
+
+    A histogram of the highest 16 bits says in which interval it lies, a histogram of the next 16 bits inside that
+    interval says where in it, and so on. What lies below and above the interval has one bin each.
     """
-    low = 0
-    for shift in range(dtype.itemsize * 8 - DIGIT, -1, -DIGIT):
+    for shift in shifts:
         counts = torch.zeros((1 << DIGIT) + 2, dtype=torch.int64)
         for tensor in scores.values():
-            for chunk in tensor.flatten().split(CHUNK):
-                digits = (_bits(chunk, dtype) - low >> shift).clamp_(-1, 1 << DIGIT).add_(1)
+            for bits in _chunks(tensor, dtype):
+                digits = bits.sub_(low).bitwise_right_shift_(shift).clamp_(-1, 1 << DIGIT).add_(1)
                 counts += torch.bincount(digits, minlength=len(counts)).cpu()
         up_to = counts.cumsum(0)
-        chosen = int(torch.searchsorted(up_to, removed, right=True))  # the first bin with more than `removed` up to it
+        rank = removed * int(up_to[-1]) // count  # in a sample, the same share
+        chosen = int(torch.searchsorted(up_to, rank, right=True))  # the first bin with more than `rank` up to it
         low += chosen - 1 << shift
-    return low, int(up_to[chosen]) - removed
+    return low, int(up_to[chosen]) - rank, 0 < chosen <= 1 << DIGIT
 
 
 def _rows(name: str, tensor: Tensor) -> Tensor:

@@ -120,6 +120,27 @@ def test_a_higher_sparsity_contains_the_lower(scores, a, b):
     assert not (high & ~low).any()
 
 
+MANY = 3 * 2**20 + 5  # above this size a sample says where the threshold is
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.97])
+@pytest.mark.parametrize("kind", ["normal", "few values", "sample misleads"])
+def test_large_tensors_are_exact_wherever_the_sample_points(kind, share):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(MANY, generator=generator).abs()
+    if kind == "few values":
+        scores = (scores * 2).floor()
+    if kind == "sample misleads":
+        scores[::16] = 1000.0
+    keep = keep_globally({"a": scores[: MANY // 2], "b": scores[MANY // 2 :]}, share)
+    keep = torch.cat([keep["a"], keep["b"]])
+    removed = round(share * MANY)
+    order = torch.sort(scores.flip(0), stable=True).indices  # among equals the later ones first
+    expected = torch.ones(MANY, dtype=torch.bool)
+    expected[MANY - 1 - order[:removed]] = False
+    assert torch.equal(keep, expected)
+
+
 def test_any_number_of_dimensions():
     scores = torch.arange(24.0).view(2, 3, 2, 2)
     assert int(keep_globally({"a": scores}, 0.25)["a"].sum()) == 18

