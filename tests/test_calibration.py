@@ -12,15 +12,6 @@ from pruning_course import input_norms, prunable_layers
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from more threads, and wait long for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def texts(lengths, seed: int = 0, pad_to: int | None = None, left: bool = False) -> dict:
     """One batch of token ids from 2 up, padded with 0 under its attention_mask."""
     generator = torch.Generator().manual_seed(seed)

@@ -14,15 +14,6 @@ from transformers import Trainer, TrainingArguments
 from pruning_course import GradualPruner, Masks, get_pruner, trainer_callback
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from more threads, and wait long for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def weights(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(7, 5), nn.Linear(5, 3))  # 50 weights

@@ -18,15 +18,6 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 BATCHES = [texts([7, 3, 5]), texts([4, 9], seed=1)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from more threads, and wait long for them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def pruned(model, *, batches=BATCHES, num_samples=5, **options):
     pruner = WandaPruner(model, **options).calibrate(batches, num_samples)
     pruner.prune()

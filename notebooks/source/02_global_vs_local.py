@@ -350,8 +350,8 @@ for part in ("attention", "ffn", "encoder", "all"):
 figure, axes = new_figure(height=2.6)
 for i, (part, found) in enumerate(parts.items()):
     bars = axes.bar(part, found["f1"], color=COLOURS[i], hatch=HATCHES[i], edgecolor="white")
-    axes.bar_label(bars, [f"{found['f1']:.2f}, {found['of model']:.1%} of the model"], fontsize=9)
-axes.set(ylabel="micro-F1, validation", ylim=(0, 1), title="60% removed from one part, per layer")
+    axes.bar_label(bars, [f"{found['f1']:.2f}\n{found['of model']:.1%} of model"])
+axes.set(ylabel="micro-F1, validation", ylim=(0, 1.1), title="60% removed from one part, per layer")
 show(
     figure,
     alt="Four bars of F1 after removing 60 percent of attention, ffn, encoder or all, with the share of the whole model that went.",

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pruning_course import scores as scoring
-from pruning_course.masks import Masks, _zero
+from pruning_course.masks import Masks
 from pruning_course.pruners.magnitude import MagnitudePruner
 from pruning_course.schedules import sparsity_at
 
@@ -87,8 +87,7 @@ class GradualPruner(MagnitudePruner):
             self._last_pruning = current_step
             return True
         if self.masks is not None:
-            for name, layer in self.layers.items():
-                _zero(layer.weight, self.masks[name])
+            self.masks.reapply()
         return False
 
     def hold(self, optimizer: torch.optim.Optimizer) -> "GradualPruner":
