@@ -155,6 +155,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 
+# %%
 def simple_f1(split):
     classifier = OneVsRestClassifier(LogisticRegression(C=10, max_iter=200))
     pipeline = make_pipeline(TfidfVectorizer(sublinear_tf=True), classifier)

@@ -54,15 +54,11 @@ from pruning_course import lab, prunable_layers
 
 model = lab.load_dense()
 parameters = sum(p.numel() for p in model.parameters())
-rows = {}
+table = pd.DataFrame(columns=["layers", "weights (million)", "of model"])
 for part in ("all", "encoder", "attention", "ffn"):
     weights = [layer.weight.numel() for layer in prunable_layers(model, part).values()]
-    rows[part] = {
-        "layers": len(weights),
-        "weights (million)": sum(weights) / 1e6,
-        "of model": sum(weights) / parameters,
-    }
-pd.DataFrame(rows).T.round(2)
+    table.loc[part] = [len(weights), sum(weights) / 1e6, sum(weights) / parameters]
+table.round(2)
 
 # %% [markdown]
 # The six blocks have 10.6 of the model's 22.6 million parameters. Nearly all of the rest is the table of word embeddings.
