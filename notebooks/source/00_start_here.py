@@ -196,10 +196,7 @@ for i, kind in enumerate(("logistic", "dense")):
 axes.set_xticks([0.5, 3], ["micro-F1", "macro-F1"])
 axes.set(ylim=(0, 1.15), ylabel="F1 on 2,048 test texts", title="Frozen features against fine-tuned blocks")
 axes.legend(ncols=2, loc="upper center")
-show(
-    figure,
-    alt="Micro and macro F1 on test: the fine-tuned dense model stands about six points above logistic regression on both.",
-)
+show(figure, alt="Micro-F1 and macro-F1 on test: the dense model is six points above logistic regression.")
 
 # %% [markdown]
 # Left bars: logistic regression on the frozen model. Right bars: the *dense* model, fine-tuned, from which every notebook starts.

@@ -228,17 +228,8 @@ pruner = MagnitudePruner(model, 0.7, prune_layers="encoder")
 pruner.prune()
 share = pruner.get_sparsity()["per_layer"]
 pruner.undo()
-kinds = {
-    "attention.self.query": "query",
-    "attention.self.key": "key",
-    "attention.self.value": "value",
-    "attention.output.dense": "attention out",
-    "intermediate.dense": "FFN in",
-    "output.dense": "FFN out",
-}
-table = pd.DataFrame(
-    {label: [share[f"bert.encoder.layer.{i}.{name}"] for i in range(6)] for name, label in kinds.items()}
-)
+kinds = ["query", "key", "value", "attention out", "FFN in", "FFN out"]  # as they come in each block
+table = pd.DataFrame([list(share.values())[i : i + 6] for i in range(0, 36, 6)], columns=kinds)
 
 # %%
 figure, axes = new_figure()
@@ -318,10 +309,7 @@ for i, (label, values) in enumerate([("as trained", before), ("rescaled, same fu
 axes.set_xticks([place + 0.2 for place in range(len(rescaled))], list(rescaled))
 axes.set(ylabel="micro-F1, validation", ylim=(0, 1.1), title="50% removed")
 axes.legend(ncols=2, loc="upper center")
-show(
-    figure,
-    alt="Bars of F1 at 50 percent: rescaling leaves per layer and per row unchanged and ruins global; the guard repairs most of it.",
-)
+show(figure, alt="F1 at 50%: rescaling ruins global, not per layer and per row; the guard repairs most.")
 
 # %% [markdown]
 # > **The lecture says** (S18): "RECOMMENDATION: Use global_pruning=True".
@@ -386,10 +374,8 @@ def try_it(sparsity=0.5, compared="global", layers="encoder"):
     return figure
 
 
-show(
-    try_it(),
-    alt="The share removed in each layer at 50 percent, compared globally, in the six blocks; the F1 stands in the title.",
-)
+# %%
+show(try_it(), alt="The share removed in each layer at 50%, compared globally; the F1 stands in the title.")
 
 # %% [markdown]
 # One bar a layer: this is the first setting, 50% of the encoder, compared globally.
