@@ -230,12 +230,12 @@ print(f"counts:   {believed:.0%} are gone, removed: {removed} of 40")
 # | what is passed on | who does so | what it means |
 # |---|---|---|
 # | a share of the survivors, given by the caller | `torch.nn.utils.prune` | right with the formula, wrong with a target |
-# | the target itself, and the mask is made anew from all scores | jaxpruner (`mask_calculator.py`), after Zhu and Gupta 2017 | no increments, so nothing can add up |
-# | a constant share of the survivors, each round | open_lth (`pruning/sparse_global.py`, 20%), NNCF (`schedulers.py`) | compounding is the plan: 0.8, 0.64, 0.512, ... are left |
+# | the target itself, and the mask is made anew from all scores | jaxpruner (`base_updater.py`), after Zhu and Gupta 2017 | no increments, so nothing can add up |
+# | a constant share of the survivors, each round | open_lth (`pruning/sparse_global.py`, 20%), NNCF (`ExponentialDecaySchedule`, as a curve) | compounding is the plan: 0.8, 0.64, 0.512, ... are left |
 #
-# The third way is how lottery tickets are drawn (notebook 08). The formula stands in real code, too: Microsoft's NNI
-# came to `(ori_sparsity - model_sparsity) / (1 - model_sparsity)` in its
-# [pull request 4089](https://github.com/microsoft/nni/pull/4089), where the model's sparsity is *measured*.
+# The third way is how lottery tickets are drawn (notebook 08). The formula stands in real code, too: in Microsoft's NNI,
+# [pull request 4089](https://github.com/microsoft/nni/pull/4089) divides what is missing by 1 minus the sparsity of the
+# model as it is.
 #
 # This package goes the second way, with one addition: the mask is made anew, but what is gone stays gone.
 #
@@ -303,7 +303,7 @@ axes.set(xlabel="pruning step", ylabel="share removed", ylim=(0, 1.05), title="A
 axes.legend()
 show(
     figure,
-    alt="Share removed over 20 steps: passing the increase ends near 0.57, passing the target rises to 1, the mask follows the schedule.",
+    alt="Share removed over 20 steps: passing the increase ends near 0.56, passing the target rises to 1, the mask follows the schedule.",
 )
 
 # %% [markdown]

@@ -16,7 +16,7 @@ STOPS = (
     Stop("00_start_here", "What is in this course, and does it run here?", 20, True),
     Stop("01_mask_mechanics", "What is a mask, and what does pruning really change?", 40, True),
     Stop("02_global_vs_local", "Which weights should compete with each other?", 40, True),
-    Stop("03_schedules", "All at once, or step by step?", 35, False),
+    Stop("03_schedules", "All at once, or step by step?", 35, True),
     Stop("04_incremental_sparsity_bug", "Why do ten small steps overshoot?", 25, True),
     Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45, False),
     Stop("06_structured", "What makes a model really smaller and faster?", 45, False),
