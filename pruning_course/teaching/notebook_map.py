@@ -18,7 +18,7 @@ STOPS = (
     Stop("02_global_vs_local", "Which weights should compete with each other?", 40, True),
     Stop("03_schedules", "All at once, or step by step?", 35, True),
     Stop("04_incremental_sparsity_bug", "Why do ten small steps overshoot?", 25, True),
-    Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45, False),
+    Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45, True),
     Stop("06_structured", "What makes a model really smaller and faster?", 45, False),
     Stop("07_fine_tuning", "How much comes back with a little training?", 40, False),
     Stop("08_lottery_tickets", "Was the small network there from the start?", 45, False),
