@@ -19,6 +19,7 @@ from pruning_course.lab.phenotypes import load_phenotypes
 from pruning_course.lab.wheels import smollm2_file
 
 PIECE = 64  # tokens whose logits are compared at a time: a vocabulary of 49,152 makes each of them 200 kB
+M_MMAP_THRESHOLD, LARGE = -3, 1 << 19  # glibc's name; bytes from which a tensor is memory of its own
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,16 @@ def load_language_model(name: str | None = None) -> tuple[nn.Module, PreTrainedT
 
 
 def free_memory() -> None:
-    """Collect garbage, and give freed memory back to the system, where Linux's C library holds on to it in pieces."""
+    """Collect garbage and, on Linux, give freed memory back to the system at once, from here on.
+
+    Else the C library keeps it in pieces: masks of a language model lie between scores that are long gone, and a
+    notebook grows by hundreds of megabytes.
+    """
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # musl has none
-        trim(0)
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "malloc_trim"):  # glibc; musl has no such functions
+        library.mallopt(M_MMAP_THRESHOLD, LARGE)
+        library.malloc_trim(0)
 
 
 @lru_cache(maxsize=1)
