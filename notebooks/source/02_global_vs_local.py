@@ -427,5 +427,4 @@ explore(try_it, sparsity=(0.0, 0.95, 0.05), compared=list(SELECT), layers=["enco
 #
 # ## Next
 #
-# [The map of the course](00_start_here.ipynb): the notebooks that follow take the sparsity up in steps, and use more
-# than the weight itself as a score.
+# [Raise the sparsity while the model trains](03_schedules.ipynb): does it pay to go in small steps?

@@ -394,5 +394,4 @@ explore(repeated, t=(0.05, 0.5, 0.05), n=(1, 30, 1))
 #
 # ## Next
 #
-# [The map of the course](00_start_here.ipynb): the notebooks that follow use more than the weight itself as a score, and
-# training to repair what pruning broke.
+# [Look at the inputs too](05_wanda.ipynb): a score that uses more than the weight itself.
