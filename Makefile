@@ -7,7 +7,8 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 # The sources, not the notebooks made from them.
 CODE := $(wildcard benchmarks notebooks/source pruning_course tests tools)
 # Notebooks and tests never reach for a network and draw no progress bars; the set-up does both.
-QUIET := HF_HUB_OFFLINE=1 TQDM_DISABLE=1 HF_HUB_DISABLE_PROGRESS_BARS=1
+# SPYDER_BARS makes tqdm take its console bars in a kernel: those of notebooks do not read TQDM_DISABLE.
+QUIET := HF_HUB_OFFLINE=1 TQDM_DISABLE=1 SPYDER_BARS=1 HF_HUB_DISABLE_PROGRESS_BARS=1
 
 export TRANSFORMERS_VERBOSITY := error
 export TOKENIZERS_PARALLELISM := false

@@ -76,6 +76,7 @@ def test_its_outputs_may_be_committed(path):
     for cell in code_cells(notebook):
         for output in cell.outputs:
             data = output.get("data", {})
+            assert not re.search(r"\d+%\|.*\d+/\d+ \[", notebooks.text_of(output)), "a progress bar"
             assert "image/svg+xml" not in data, "nbval compares SVG, whose ids are random: show PNG"
             if "image/png" in data:
                 alt = output.metadata.get("image/png", {}).get("alt", "")

@@ -30,6 +30,8 @@ ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|root|tmp|Users)/|\b[A-Z]:\\")
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TQDM_DISABLE": "1",
+    # tqdm's notebook bars do not read TQDM_DISABLE; where a variable begins like this, tqdm takes its console bars.
+    "SPYDER_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
