@@ -411,7 +411,7 @@ del model, layers, original, weights, optimizer, masks
 #
 # ### Predict
 #
-# The classifier's file has 91 MB. We set half of the weights in its six blocks to zero. How large is the file then?
+# The classifier's file has 90 MB. We set half of the weights in its six blocks to zero. How large is the file then?
 
 # %%
 from pathlib import Path
@@ -435,7 +435,7 @@ print(sparsity_report(model, masks))
 
 # %% [markdown]
 # > **The lecture says** (S16): "Reduces model size by 30-70%", "110M → 55M parameters".
-# > **Measured:** 50% zeros, the same file. And 50% of the masked weights is 23% of all parameters: more than half of this
+# > **Measured:** 50% zeros, the same file. And 50% of the masked weights is 23.5% of all parameters: more than half of this
 # > model is its embedding table, which is not pruned.
 # > **True:** a mask makes nothing smaller by itself. CSR, a format that stores only what is not zero, needs a column number
 # > beside each value, so at 50% it saves nothing. Cutting out whole rows and columns does save; that
