@@ -2,6 +2,7 @@
 
 from pruning_course.architectures import prunable_layers
 from pruning_course.calibration import InputNorms, input_norms
+from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
 from pruning_course.masks import Masks
 from pruning_course.pruners import (
     GradualPruner,
@@ -14,15 +15,19 @@ from pruning_course.pruners import (
 from pruning_course.report import SparsityReport, sparsity_report
 from pruning_course.schedules import incremental_fraction, sparsity_at
 from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.tickets import find_ticket, rewind, shuffled
 
 __all__ = [
+    "FineTuneConfig",
     "GradualPruner",
+    "History",
     "InputNorms",
     "MagnitudePruner",
     "Masks",
     "PruningManager",
     "SparsityReport",
     "WandaPruner",
+    "find_ticket",
     "get_pruner",
     "incremental_fraction",
     "input_norms",
@@ -31,6 +36,8 @@ __all__ = [
     "keep_per_row",
     "keep_per_tensor",
     "prunable_layers",
+    "rewind",
+    "shuffled",
     "sparsity_at",
     "sparsity_report",
     "trainer_callback",
