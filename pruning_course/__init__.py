@@ -8,6 +8,7 @@ from pruning_course.pruners import (
     GradualPruner,
     MagnitudePruner,
     PruningManager,
+    StructuredPruner,
     WandaPruner,
     get_pruner,
     trainer_callback,
@@ -15,6 +16,7 @@ from pruning_course.pruners import (
 from pruning_course.report import SparsityReport, sparsity_report
 from pruning_course.schedules import incremental_fraction, sparsity_at
 from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.shrink import Removal, shrink
 from pruning_course.tickets import find_ticket, rewind, shuffled
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "MagnitudePruner",
     "Masks",
     "PruningManager",
+    "Removal",
     "SparsityReport",
+    "StructuredPruner",
     "WandaPruner",
     "find_ticket",
     "get_pruner",
@@ -37,6 +41,7 @@ __all__ = [
     "keep_per_tensor",
     "prunable_layers",
     "rewind",
+    "shrink",
     "shuffled",
     "sparsity_at",
     "sparsity_report",

@@ -71,6 +71,12 @@ class Masks(Mapping[str, Tensor]):
         self._holds.append(optimizer.register_step_post_hook(lambda stepped, *_: self._after_step(stepped)))
         return self
 
+    def release(self) -> None:
+        """End every hold; the masks and the zeros stay."""
+        for hold in self._holds:
+            hold.remove()
+        self._holds.clear()
+
     def undo(self) -> None:
         """Put the removed values back, bit for bit, and end the hold; weights that were kept stay as they are by now.
 
@@ -78,9 +84,7 @@ class Masks(Mapping[str, Tensor]):
         """
         if self._final:
             raise RuntimeError("The masks are final: the removed values are forgotten, so there is nothing to undo.")
-        for hold in self._holds:
-            hold.remove()
-        self._holds.clear()
+        self.release()
         for name in self:
             self._weight(name).copy_(self._original(name))
             self._keep[name] = None

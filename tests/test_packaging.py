@@ -17,6 +17,8 @@ FLOORS = [
         "bits",
         "files",
         "architectures",
+        "empty",
+        "structures",
         "scores",
         "selection",
         "masks",

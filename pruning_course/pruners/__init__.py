@@ -7,9 +7,15 @@ from torch import nn
 from pruning_course.pruners.gradual import GradualPruner, trainer_callback
 from pruning_course.pruners.magnitude import MagnitudePruner
 from pruning_course.pruners.manager import PruningManager
+from pruning_course.pruners.structured import StructuredPruner
 from pruning_course.pruners.wanda import WandaPruner
 
-PRUNERS = {"magnitude": MagnitudePruner, "gradual": GradualPruner, "wanda": WandaPruner}
+PRUNERS = {
+    "magnitude": MagnitudePruner,
+    "gradual": GradualPruner,
+    "wanda": WandaPruner,
+    "structured": StructuredPruner,
+}
 
 
 def get_pruner(model: nn.Module, method: str, target_sparsity: float, **options) -> PruningManager:
@@ -31,6 +37,7 @@ __all__ = [
     "GradualPruner",
     "MagnitudePruner",
     "PruningManager",
+    "StructuredPruner",
     "WandaPruner",
     "get_pruner",
     "trainer_callback",

@@ -1,0 +1,114 @@
+"""Cut neurons, heads and layers out of a transformer for good."""
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from pruning_course.architectures import Family
+from pruning_course.empty import Constant, HeadlessAttention
+from pruning_course.shrink.removal import Removal
+from pruning_course.shrink.settings import check_settings, write_settings
+from pruning_course.structures import Units, attention_of, blocks, units
+
+
+def shrink(model: nn.Module, removal: Removal) -> nn.Module:
+    """Cut what `removal` names out of `model`, in place, and return it.
+
+    A neuron is a row of one matrix and a column of the next (with a gate: of two, and of the next), a head rows of the
+    query, key and value projections and columns of the output projection. What is left computes as before: the smaller
+    model gives what the model gives whose removed neurons and heads are set to zero, biases included. Blocks are
+    taken out of the list, and a decoder's blocks renumbered for its cache.
+
+    A block may lose all neurons or all heads: its layer that leads out becomes a `Constant` (its bias), and an
+    attention without heads a `HeadlessAttention`. `sizes` reads the widths of every block.
+
+    Cut weights are new Parameters with the dtype, device and requires_grad of the old: make the optimizer afterwards.
+    The config says what it can express (the number of layers; a width that all blocks share). Works on the meta device.
+
+    Raises:
+        ValueError: a model of no known family, something to remove that the model lacks, all layers, or layers of a
+            GPT-2 that divides attention scores by the layer's number (`scale_attn_by_inverse_layer_idx`).
+    """
+    removal.check(model)
+    check_settings(model, removal)
+    family, _, found = blocks(model)
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind):
+            if group.block in gone and group.block not in removal.layers:
+                keep = torch.ones(group.count, dtype=torch.bool)
+                keep[list(gone[group.block])] = False
+                if keep.any():
+                    _cut(model, group, keep)
+                elif kind == "neuron":
+                    _empty_ffn(family, found[group.block])
+                else:
+                    _empty_attention(family, found[group.block])
+                if kind == "head":
+                    _write_head_counts(family, found[group.block], int(keep.sum()))
+    for block in reversed(removal.layers):
+        del found[block]
+    if removal.layers:
+        _renumber(found)
+    write_settings(model, removal)
+    return model
+
+
+def _cut(model: nn.Module, group: Units, keep: Tensor) -> None:
+    for name, rows in group.rows.items():
+        layer = model.get_submodule(name)
+        kept = rows[keep].flatten().sort().values
+        _select(layer, "weight", kept, dim=1 if isinstance(layer, Conv1D) else 0)
+        if layer.bias is not None:
+            _select(layer, "bias", kept, dim=0)
+        setattr(layer, "nf" if isinstance(layer, Conv1D) else "out_features", len(kept))
+    for name, columns in group.columns.items():
+        layer = model.get_submodule(name)
+        kept = columns[keep].flatten()
+        _select(layer, "weight", kept, dim=0 if isinstance(layer, Conv1D) else 1)
+        setattr(layer, "nx" if isinstance(layer, Conv1D) else "in_features", len(kept))
+
+
+def _select(layer: nn.Module, name: str, kept: Tensor, dim: int) -> None:
+    old = getattr(layer, name)
+    new = old.detach().index_select(dim, kept.to(old.device))
+    setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
+
+
+def _constant(layer: nn.Module) -> Constant:
+    outputs = layer.weight.shape[1 if isinstance(layer, Conv1D) else 0]
+    return Constant(outputs, layer.bias)
+
+
+def _empty_ffn(family: Family, block: nn.Module) -> None:
+    out = _constant(block.get_submodule(family.ffn_out))
+    for layer in family.ffn_in:
+        block.set_submodule(layer, nn.Identity())  # what comes in goes through to the constant, which ignores it
+    block.set_submodule(family.ffn_out, out)
+
+
+def _empty_attention(family: Family, block: nn.Module) -> None:
+    out = _constant(block.get_submodule(family.attention_output))
+    path = family.qkv[0].rpartition(".")[0]
+    block.set_submodule(path, HeadlessAttention(getattr(block.get_submodule(path), "layer_idx", None)))
+    block.set_submodule(family.attention_output, out)
+
+
+def _write_head_counts(family: Family, block: nn.Module, count: int) -> None:
+    """Attention modules carry their own sizes, under names that differ between families and versions."""
+    attention = attention_of(family, block)
+    if isinstance(attention, HeadlessAttention):
+        return
+    size = getattr(attention, "head_dim", None) or attention.attention_head_size
+    queries = count * getattr(attention, "num_key_value_groups", 1)
+    counts = {"num_key_value_heads": count, "num_attention_heads": queries, "num_heads": queries, "n_heads": queries}
+    widths = dict.fromkeys(("all_head_size", "split_size", "dim"), queries * size)
+    for name, value in (counts | widths).items():
+        if hasattr(attention, name):
+            setattr(attention, name, value)
+
+
+def _renumber(found: nn.ModuleList) -> None:
+    for number, block in enumerate(found):
+        for module in block.modules():
+            if isinstance(getattr(module, "layer_idx", None), int):
+                module.layer_idx = number

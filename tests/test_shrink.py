@@ -1,0 +1,264 @@
+import copy
+import logging
+
+import pytest
+import torch
+from models import FAMILIES, GQA, make
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pruning_course import Masks, Removal, shrink
+from pruning_course.architectures import out_in
+from pruning_course.shrink import BlockSize, sizes
+from pruning_course.structures import units
+
+logging.getLogger("transformers").setLevel(logging.ERROR)
+DECODERS = ("gpt2", "llama", "qwen2", "mistral")
+HEADS = {"bert": 4, "roberta": 4, "distilbert": 4, "gpt2": 4, "llama": 2, "qwen2": 2, "mistral": 2}
+REMOVALS = {
+    "neurons": Removal(neurons={0: [0, 5, 23], 1: range(3, 20)}),
+    "heads": Removal(heads={1: [0]}),
+    "both": Removal(neurons={1: [1]}, heads={0: [1], 1: [1]}),
+    "no neurons": Removal(neurons={0: range(24)}),
+}
+
+
+def lively(family: str, seed: int = 0):
+    """A tiny model in which no bias is 0 and no LayerNorm is neutral: what is cut wrongly shows."""
+    model = make(family, seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) / 2)
+            elif "embed" not in name and "wte" not in name:
+                parameter.mul_(10)
+    return model
+
+
+def batch():
+    torch.manual_seed(1)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    return {"input_ids": torch.randint(3, 64, (2, 7)), "attention_mask": mask}
+
+
+@torch.no_grad()
+def logits(model):
+    real = batch()["attention_mask"].bool()
+    given = model(**batch()).logits
+    return given[real] if given.dim() == 3 else given
+
+
+def masked(model, removal: Removal):
+    """The model with the numbers of each removed neuron and head set to 0, one by one."""
+    model = copy.deepcopy(model)
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind):
+            for unit in gone.get(group.block, ()):
+                for name, rows in group.rows.items():
+                    layer = model.get_submodule(name)
+                    out_in(layer, layer.weight.data)[rows[unit]] = 0
+                    if layer.bias is not None:
+                        layer.bias.data[rows[unit]] = 0
+                for name, columns in group.columns.items():
+                    layer = model.get_submodule(name)
+                    out_in(layer, layer.weight.data)[:, columns[unit]] = 0
+    return model
+
+
+def all_heads(family: str, block: int = 0) -> Removal:
+    return Removal(heads={block: range(HEADS[family])})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("case", [*REMOVALS, "no heads", "nothing left"])
+def test_shrunk_is_masked(family, case):
+    nothing_left = Removal(neurons={0: range(24)}, heads={0: range(HEADS[family])})
+    removal = (REMOVALS | {"no heads": all_heads(family), "nothing left": nothing_left})[case]
+    model = lively(family)
+    dense, wanted = logits(model), logits(masked(model, removal))
+    before = sizes(model)
+    assert before == [BlockSize(24, HEADS[family])] * 2
+    assert shrink(model, removal) is model
+    assert (dense - wanted).abs().max() > 1e-3
+    assert (logits(model) - wanted).abs().max() <= 1e-5
+    assert sizes(model) == [
+        BlockSize(24 - len(removal.neurons.get(block, ())), HEADS[family] - len(removal.heads.get(block, ())))
+        for block in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_parameters_that_go_are_counted(family):
+    """16 wide, heads of 4: a neuron is 2 x 16 numbers and a bias, with a gate 3 x 16; a head 4 x 4 x 16 and biases."""
+    biases = {"llama": 0, "mistral": 0, "qwen2": 0}.get(family, 1)
+    neuron = 16 * (3 if family in DECODERS[1:] else 2) + biases
+    # Of the two key-value heads each takes two queries along: 8 rows, 4 keys, 4 values, 8 columns.
+    head = {"llama": 24 * 16, "mistral": 24 * 16, "qwen2": 24 * 16 + 16}.get(family, 16 * 16 + 12)
+    model = lively(family)
+    before = model.num_parameters()
+    shrink(model, Removal(neurons={0: [3, 4], 1: [9]}, heads={1: [0]}))
+    assert before - model.num_parameters() == 3 * neuron + head
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_removed_layers_are_as_if_never_there(family):
+    model = lively(family)
+    wanted = copy.deepcopy(model)
+    shrink(model, Removal(layers=[0]))
+    assert len(sizes(model)) == 1 == model.config.num_hidden_layers
+    for module in wanted.modules():  # the old way: the block is skipped
+        if type(module).__name__ in ("BertLayer", "RobertaLayer", "TransformerBlock", "GPT2Block") or type(
+            module
+        ).__name__.endswith("DecoderLayer"):
+            module.register_forward_hook(lambda _, args, output: args[0])
+            break
+    assert (logits(model) - logits(wanted)).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("case", ["uneven", "headless", "layer"])
+def test_generation_with_a_cache_is_generation_without(family, case):
+    removal = {"uneven": REMOVALS["heads"], "headless": all_heads(family), "layer": Removal(layers=[0])}[case]
+    model = shrink(lively(family), removal)
+    prompt = {"input_ids": torch.tensor([[5, 9, 11], [7, 3, 4]]), "attention_mask": torch.ones(2, 3, dtype=torch.long)}
+    some = {"max_new_tokens": 9, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    cached = model.generate(**prompt, **some, use_cache=True)
+    assert cached.shape == (2, 12)
+    ids = prompt["input_ids"]
+    for _ in range(9):
+        ids = torch.cat([ids, model(input_ids=ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
+    assert torch.equal(cached, ids)
+    assert model.generate(**prompt, **some, num_beams=2).shape == (2, 12)  # beams reorder the cache
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_dtype_device_and_requires_grad_stay(family):
+    model = lively(family).to(torch.bfloat16)
+    frozen = next(iter(units(model, "neuron")[0].rows))
+    model.get_submodule(frozen).weight.requires_grad_(False)
+    before = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    shrink(model, Removal(neurons={0: [1]}, heads={0: [0]}))
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == torch.bfloat16 and parameter.requires_grad == before[name], name
+    assert not model.get_submodule(frozen).weight.requires_grad
+    assert logits(model).dtype == torch.bfloat16
+
+
+def test_mixed_dtypes_each_keep_their_own():
+    model = lively("bert")
+    model.bert.encoder.layer[0].output.dense.to(torch.float64)
+    shrink(model, Removal(neurons={0: [0]}))
+    block = model.bert.encoder.layer[0]
+    assert (block.intermediate.dense.weight.dtype, block.output.dense.weight.dtype) == (torch.float32, torch.float64)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_without_memory_is_cut_alike(family):
+    removal = Removal(neurons={0: [1, 2], 1: range(24)}, heads={0: range(HEADS[family]), 1: [1]})
+    model = shrink(lively(family), removal)
+    with torch.device("meta"):
+        empty = FAMILIES[family]()
+    shrink(empty, Removal(neurons={0: [7, 8], 1: range(24)}, heads={0: range(HEADS[family]), 1: [0]}))
+    assert all(parameter.is_meta for parameter in empty.parameters())
+    shapes = [{name: t.shape for name, t in m.state_dict().items()} for m in (model, empty)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_goes_on(family):
+    model = shrink(lively(family), Removal(neurons={0: range(24), 1: [2]}, heads={0: range(HEADS[family]), 1: [0]}))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    labels = batch()["input_ids"] if family in DECODERS else torch.tensor([0, 2])
+    losses = []
+    for _ in range(5):
+        loss = model(**batch(), labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_plain_from_pretrained_builds_what_the_config_can_say(family, tmp_path):
+    removal = Removal(neurons={0: [0, 1], 1: [4, 5]}, layers=[0])
+    if family in DECODERS[1:]:
+        removal = Removal(neurons=removal.neurons, heads={0: [1], 1: [0]}, layers=[0])
+    model = shrink(lively(family), removal)
+    model.save_pretrained(tmp_path)
+    again, info = type(model).from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert torch.equal(logits(model), logits(again.eval()))
+    assert sizes(again) == sizes(model)
+
+
+def test_a_width_that_the_config_cannot_say_is_left_alone():
+    model = shrink(lively("llama"), Removal(neurons={0: [1]}, heads={0: [1]}))
+    assert (model.config.intermediate_size, model.config.num_attention_heads) == (24, 4)
+    model = make("llama")
+    wide = LlamaForCausalLM(LlamaConfig(**GQA | {"num_key_value_heads": 4}))
+    shrink(wide, Removal(heads={0: [1], 1: [0]}))  # 3 heads: transformers 5 wants a divisor of 16
+    assert wide.config.num_attention_heads == 4 and sizes(wide)[0].heads == 3
+
+
+def test_shrinking_twice_is_shrinking_once():
+    once = shrink(lively("llama"), Removal(neurons={0: [0, 5, 7]}, heads={1: [0]}))
+    twice = shrink(lively("llama"), Removal(neurons={0: [5]}))
+    shrink(twice, Removal(neurons={0: [0, 6]}, heads={1: [0]}))  # what was 7 is 6 by now
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), twice.parameters(), strict=True))
+
+
+def test_grouped_heads_take_their_queries_along():
+    [first, _] = units(make("llama"), "head")
+    rows = {name.rpartition(".")[2]: rows.tolist() for name, rows in first.rows.items()}
+    assert rows["q_proj"] == [list(range(8)), list(range(8, 16))]
+    assert rows["k_proj"] == rows["v_proj"] == [list(range(4)), list(range(4, 8))]
+    assert [c.tolist() for c in first.columns.values()] == [rows["q_proj"]]
+
+
+def test_a_fused_projection_has_three_rows_for_each():
+    [first, _] = units(make("gpt2"), "head")
+    [rows] = first.rows.values()
+    assert rows[1].tolist() == [4, 5, 6, 7, 20, 21, 22, 23, 36, 37, 38, 39]
+
+
+def test_a_removal_is_plain_sorted_numbers():
+    removal = Removal(neurons={1: torch.tensor([4, 2]), 0: []}, layers={3, 1})
+    assert removal == Removal(neurons={1: (2, 4)}, heads={}, layers=(1, 3))
+    assert removal.neurons == {1: (2, 4)} and removal.layers == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("removal", "message"),
+    [
+        ({"neurons": {2: [0]}}, "has 2 layers, numbered 0 to 1; there is no 2"),
+        ({"layers": [-1]}, "there is no -1"),
+        ({"neurons": {0: [24]}}, "Block 0 has 24 neurons, numbered 0 to 23; there is no 24"),
+        ({"heads": {1: [4, 5]}}, "Block 1 has 4 heads, numbered 0 to 3; there is no 4, 5"),
+        ({"heads": {1: [2, 2]}}, "heads of block 1 to remove name 2 more than once"),
+        ({"layers": [0, 1]}, "All 2 layers are to be removed"),
+    ],
+)
+def test_what_is_not_there_cannot_be_removed(removal, message):
+    model = make("bert")
+    before = model.num_parameters()
+    with pytest.raises(ValueError, match=message):
+        shrink(model, Removal(**removal))
+    assert model.num_parameters() == before
+
+
+def test_models_that_cannot_be_shrunk_are_refused():
+    with pytest.raises(ValueError, match="Sequential has no blocks of a known family; the families are bert"):
+        shrink(make("plain"), Removal(layers=[0]))
+    model = make("gpt2")
+    model.config.scale_attn_by_inverse_layer_idx = True
+    with pytest.raises(ValueError, match="scale_attn_by_inverse_layer_idx"):
+        shrink(model, Removal(layers=[0]))
+    with pytest.raises(TypeError):
+        Removal(layers=[0.5])
+
+
+def test_a_headless_block_has_no_head_to_remove():
+    model = shrink(make("bert"), all_heads("bert"))
+    with pytest.raises(ValueError, match="Block 0 has no heads; there is no 0"):
+        shrink(model, Removal(heads={0: [0]}))
+    Masks.apply(model, {"bert.encoder.layer.0.attention.output.dense.bias": torch.zeros(16, dtype=torch.bool)})
