@@ -1,0 +1,467 @@
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from models import FAMILIES, make
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
+from torch import nn
+from torch.utils.data import DataLoader
+
+from pruning_course import FineTuneConfig, Masks, fine_tune_after_pruning, keep_globally, prunable_layers
+from pruning_course.finetune.batches import one_epoch, parts
+from pruning_course.finetune.losses import distillation, outputs
+from pruning_course.scores import magnitude
+
+FAST = FineTuneConfig(fine_tune_epochs=2, lr=0.1)
+
+
+class Net(nn.Module):
+    """Eight numbers, dropout, three labels."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.inside, self.dropout, self.head = nn.Linear(8, 16), nn.Dropout(dropout), nn.Linear(16, 3)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x):
+        return {"logits": self.head(self.dropout(torch.relu(self.inside(x))))}
+
+
+def net(dropout=0.0, seed=0):
+    torch.manual_seed(seed)
+    return Net(dropout).eval()
+
+
+def samples(count, seed=0):
+    x = torch.randn(count, 8, generator=torch.Generator().manual_seed(seed))
+    return [{"x": row, "labels": label} for row, label in zip(x, (x[:, :3] + x[:, 3:6] > 0).float(), strict=True)]
+
+
+def batched(count, size=8, seed=0):
+    return list(DataLoader(samples(count, seed), batch_size=size))
+
+
+def half(model):
+    return Masks.apply(model, keep_globally(magnitude(prunable_layers(model)), 0.5))
+
+
+def state(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_masks_are_held_and_everything_else_learns(optimizer):
+    model = net()
+    masks, before = half(model), state(model)
+    history = fine_tune_after_pruning(
+        model, batched(64), batched(32, seed=1), masks, replace(FAST, optimizer=optimizer)
+    )
+    for name, keep in masks.items():
+        weight = model.get_submodule(name).weight
+        assert (weight[~keep] == 0).all() and (weight[keep] != before[f"{name}.weight"][keep]).any()
+    assert (model.head.bias != 0).all()  # it started at 0 and is not pruned
+    assert history.train_loss[1] < history.train_loss[0]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_a_transformers_model_brings_its_own_loss(family):
+    model = make(family)
+    ids = torch.randint(3, 60, (6, 7), generator=torch.Generator().manual_seed(0))
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": (ids[:, :3] > 30).float()}
+    logits, loss = outputs(model, batch)
+    own = nn.functional.binary_cross_entropy_with_logits(logits, batch["labels"])
+    assert loss == own and model.config.problem_type == "multi_label_classification"
+    masks = Masks.apply(model, keep_globally(magnitude(prunable_layers(model, "encoder")), 0.5))
+    history = fine_tune_after_pruning(model, [batch] * 4, [batch], masks, FAST)
+    assert history.train_loss[-1] < loss
+    assert masks.sparsity == pytest.approx(0.5, abs=1e-3) and set(FAMILIES) > {family}
+
+
+def test_the_best_epoch_is_kept_and_scored_on_validation():
+    model, validation = net(), batched(64, seed=1)
+    config = FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)  # far too high: the F1 goes up and down
+    history = fine_tune_after_pruning(model, batched(64), validation, half(model), config)
+    assert len(history.train_loss) == len(history.micro_f1) == len(history.macro_f1) == 6
+    assert history.best_epoch != 5 and history.micro_f1[5] < max(history.micro_f1)
+    with torch.no_grad():
+        logits = torch.cat([model(batch["x"])["logits"] for batch in validation])
+    truth = torch.cat([batch["labels"] for batch in validation])
+    for average, values in (("micro", history.micro_f1), ("macro", history.macro_f1)):
+        assert values[history.best_epoch] == f1_score(truth, logits > 0, average=average)
+
+
+def test_classes_are_learned_by_cross_entropy():
+    batches = [batch | {"labels": batch["x"].abs().argmax(1) % 3} for batch in batched(64)]
+    model = net()
+    logits, loss = outputs(model, batches[0])
+    assert loss == nn.functional.cross_entropy(logits, batches[0]["labels"])
+    history = fine_tune_after_pruning(model, batches, batches, None, FineTuneConfig(5, lr=0.2))
+    with torch.no_grad():
+        right = torch.cat([model(batch["x"])["logits"].argmax(1) == batch["labels"] for batch in batches])
+    assert max(history.micro_f1) == pytest.approx(right.float().mean().item()) and right.float().mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({}, [0.1, 0.1, 0.1, 0.1, 0.1]),
+        ({"lr_factor": 0.5}, [0.5, 0.5, 0.5, 0.5, 0.5]),
+        ({"decay": True, "warmup": 0.5}, [0, 0.05, 0.1, 0.05, 0]),
+        ({"rewind_lr": True, "warmup": 0.5}, [0, 0.5, 1, 0.5, 0]),
+        ({"rewind_lr": True, "warmup": 0}, [1, 0.75, 0.5, 0.25, 0]),
+        ({"rewind_lr": True, "warmup": 0.5, "original_epochs": 4}, [1, 0.75, 0.5, 0.25, 0]),  # its last two epochs
+        ({"rewind_lr": True, "warmup": 0.2, "original_epochs": 20}, [0.125, 0.09375, 0.0625, 0.03125, 0]),
+    ],
+)
+def test_the_rate_along_the_way(settings, rates):
+    config = FineTuneConfig(fine_tune_epochs=2, lr=1.0, **settings)
+    assert [config.rate_at(done) for done in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx(rates)
+
+
+def test_the_optimizer_gets_that_rate(monkeypatch):
+    used, sgd = [], torch.optim.SGD.__init__
+
+    def note(optimizer, *_):
+        used.append(optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(
+        torch.optim.SGD, "__init__", lambda self, *a, **k: (sgd(self, *a, **k), self.register_step_post_hook(note))[0]
+    )
+    config = FineTuneConfig(2, lr=1.0, rewind_lr=True, warmup=0.0, optimizer="sgd")
+    fine_tune_after_pruning(net(), batched(16), batched(8), None, config)
+    assert used == pytest.approx([0.875, 0.625, 0.375, 0.125])
+
+
+class Killed(BaseException):
+    pass
+
+
+def loader_of(kind):
+    generator = torch.Generator().manual_seed(5)
+    return {
+        "list": lambda: batched(48),
+        "shuffled": lambda: DataLoader(samples(48), batch_size=8, shuffle=True),
+        "own generator": lambda: DataLoader(samples(48), batch_size=8, shuffle=True, generator=generator),
+    }[kind]()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("kind", ["list", "shuffled", "own generator"])
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, kind, optimizer):
+    config = FineTuneConfig(4, lr=0.2, decay=True, optimizer=optimizer)
+    whole = net(dropout=0.3)
+    expected = fine_tune_after_pruning(whole, loader_of(kind), batched(32, seed=1), half(whole), config)
+
+    validations = []
+
+    class Validation(list):
+        def __iter__(self):
+            validations.append(None)
+            if len(validations) == 3:
+                raise Killed
+            return super().__iter__()
+
+    model, path = net(dropout=0.3), tmp_path / "run.safetensors"
+    with pytest.raises(Killed):
+        fine_tune_after_pruning(
+            model, loader_of(kind), Validation(batched(32, seed=1)), half(model), config, checkpoint=path
+        )
+    again = net(dropout=0.3)
+    masks = half(again)
+    torch.manual_seed(99)
+    history = fine_tune_after_pruning(again, loader_of(kind), batched(32, seed=1), masks, config, checkpoint=path)
+    assert len(validations) == 3 and history == expected
+    assert same(state(again), state(whole))
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
+
+    third = net(dropout=0.3)  # all is done: nothing is trained any more
+    assert fine_tune_after_pruning(third, loader_of(kind), [], half(third), config, checkpoint=path) == expected
+    assert same(state(third), state(whole))
+
+
+def test_the_best_weights_survive_a_restart(tmp_path):
+    config = FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)
+    for _ in range(2):
+        model = net()
+        history = fine_tune_after_pruning(
+            model, batched(64), batched(64, seed=1), half(model), config, checkpoint=tmp_path / "run"
+        )
+        assert history.best_epoch < 5
+    saved = load_file(tmp_path / "run")
+    assert same({name: saved[f"best.{name}"] for name in state(model)}, state(model))
+    assert not torch.equal(saved["now.inside.weight"], saved["best.inside.weight"])
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path):
+    path, batches = tmp_path / "run", batched(16)
+    model = net()
+    fine_tune_after_pruning(model, batches, batches, half(model), FAST, checkpoint=path)
+    model = net()
+    masks, before = half(model), state(model)
+    others = [
+        ((batches, batches, masks, replace(FAST, lr=0.2)), {}, "lr is 0.1 there and 0.2 here"),
+        ((batches * 2, batches, masks, FAST), {}, "batches is 2 there and 4 here"),
+        ((batches, batches, masks, FAST), {"teacher": net()}, "teacher is False there and True here"),
+    ]
+    for arguments, options, message in others:
+        with pytest.raises(ValueError, match=message):
+            fine_tune_after_pruning(model, *arguments, checkpoint=path, **options)
+    masks["head"].logical_not_()
+    model.load_state_dict(before)
+    with pytest.raises(ValueError, match="masks is '"):
+        fine_tune_after_pruning(model, batches, batches, masks, FAST, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(ValueError, match="no intact checkpoint"):
+        fine_tune_after_pruning(model, batches, batches, masks, FAST, checkpoint=path)
+    assert same(state(model), before)
+
+
+def test_parts_cover_all_rows_once_and_every_process_has_as_many():
+    for rows, processes, micro in ((1, 1, None), (5, 1, 2), (17, 2, 4), (1, 3, None), (7, 4, 1), (32, 2, 1000)):
+        batch = {"x": torch.arange(rows * 2).reshape(rows, 2), "labels": torch.zeros(rows, 3)}
+        split = [parts(batch, micro, process, processes) for process in range(processes)]
+        assert len({len(mine) for mine in split}) == 1
+        assert sum(share for mine in split for _, share in mine) == pytest.approx(1)
+        seen = torch.cat([part["x"] for mine in split for part, share in mine if share])
+        assert torch.equal(seen, batch["x"])
+        assert all(len(part["labels"]) for mine in split for part, _ in mine)
+        assert micro is None or all(part["x"].numel() <= max(micro, 2) for mine in split for part, _ in mine)
+
+
+def test_small_parts_give_the_gradient_of_the_whole_batch():
+    models = {None: net(), 20: net()}
+    losses = [
+        fine_tune_after_pruning(
+            model, batched(60, 15), batched(16), half(model), replace(FAST, micro_tokens=micro, optimizer="sgd")
+        ).train_loss
+        for micro, model in models.items()
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for name, tensor in models[None].state_dict().items():
+        torch.testing.assert_close(models[20].state_dict()[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
+    batches = batched(48)
+
+    def order(seed, epoch, process=0):
+        return [float(batch["x"][0, 0]) for batch in one_epoch(batches, seed, epoch, process)]
+
+    assert order(0, 0) == order(0, 0) == order(0, 0, process=1) != order(0, 1)
+    assert order(0, 1) != order(1, 1) and sorted(order(0, 1)) == sorted(order(1, 1))
+
+
+def test_distillation_is_hintons():
+    logits, taught = torch.tensor([[0.0, 2.0]]), torch.tensor([[4.0, -2.0]])
+    hard = torch.tensor([[1.0, 0.0]])
+    p, q = torch.sigmoid(taught / 2), torch.sigmoid(logits / 2)
+    binary = 4 * -(p * q.log() + (1 - p) * (1 - q).log()).mean()
+    assert distillation(logits, taught, hard, 2.0).item() == pytest.approx(binary.item())
+    p, q = torch.softmax(taught / 2, 1), torch.softmax(logits / 2, 1)
+    classes = 4 * -(p * q.log()).sum()
+    assert distillation(logits, taught, torch.tensor([0]), 2.0).item() == pytest.approx(classes.item())
+
+
+def test_a_student_comes_near_its_teacher_and_the_teacher_stays():
+    teacher, student = net(dropout=0.5, seed=3).train(), net()
+    before, x = state(teacher), batched(64)[0]["x"]
+    wrong = [batch | {"labels": 1 - batch["labels"]} for batch in batched(64)]
+    config = FineTuneConfig(20, lr=0.3, teacher_weight=1.0)
+    distance = (student(x)["logits"] - teacher.eval()(x)["logits"]).square().mean()
+    teacher.train()
+    fine_tune_after_pruning(student, wrong, wrong, None, config, teacher=teacher)
+    assert same(state(teacher), before) and teacher.training and teacher.dropout.training
+    assert (student(x)["logits"] - teacher.eval()(x)["logits"]).square().mean() < distance / 4
+    alone, ignored = net(), net()
+    fine_tune_after_pruning(alone, batched(16), batched(16), None, FAST)
+    fine_tune_after_pruning(ignored, batched(16), batched(16), None, replace(FAST, teacher_weight=0.0), teacher=teacher)
+    assert same(state(alone), state(ignored))
+
+
+def test_frozen_stays_frozen_and_the_caller_keeps_mode_and_random_state():
+    model = net(dropout=0.5)
+    masks = half(model)
+    model.inside.requires_grad_(False)
+    model.train()
+    model.dropout.eval()
+    loader = DataLoader(samples(32), batch_size=8, shuffle=True)
+    before, random_state = state(model), torch.get_rng_state()
+    fine_tune_after_pruning(model, loader, loader, masks, FAST)
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert model.training and not model.dropout.training and not model.inside.weight.requires_grad
+    changed = {name for name, tensor in state(model).items() if not torch.equal(tensor, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+    model.head.requires_grad_(False)
+    with pytest.raises(ValueError, match="No parameter of Net requires a gradient"):
+        fine_tune_after_pruning(model, batched(32), batched(16), masks, FAST)
+
+
+def test_a_frozen_pruned_body_needs_no_hold():
+    model = net()
+    masks = Masks.apply(model, {"inside": torch.rand(16, 8) > 0.5})
+    model.inside.requires_grad_(False)
+    fine_tune_after_pruning(model, batched(16), batched(16), masks, FAST)
+    assert (model.inside.weight[~masks["inside"]] == 0).all()
+
+
+def test_zeros_without_masks_are_warned_of_once():
+    model = net()
+    half(model)
+    with pytest.warns(UserWarning, match="50% of the linear weights are 0, and no masks were given") as caught:
+        fine_tune_after_pruning(model, batched(16), batched(16), None, FAST)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert (model.inside.weight != 0).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fine_tune_after_pruning(net(), batched(16), batched(16), None, FAST)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step():
+    model, batches = net(), batched(16)
+    batches[1]["x"][0, 0] = float("nan")
+    model.eval()
+    with pytest.raises(FloatingPointError, match="The loss is nan"):
+        fine_tune_after_pruning(model, batches, batches, None, FAST)
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values()) and not model.training
+
+
+def test_a_loader_need_not_have_a_length_where_the_rate_is_constant():
+    class Stream:
+        def __iter__(self):
+            return iter(batched(16))
+
+    history = fine_tune_after_pruning(net(), Stream(), Stream(), None, FAST)
+    assert len(history.micro_f1) == 2
+    with pytest.raises(TypeError, match="train_loader has no length"):
+        fine_tune_after_pruning(net(), Stream(), Stream(), None, replace(FAST, decay=True))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "masks", "error", "message"),
+    [
+        ([{"x": torch.ones(2, 8)}], None, None, ValueError, "only x; it must be a dict of tensors.* and labels"),
+        (None, [{"x": torch.ones(2, 8)}], None, ValueError, "only x; it must be a dict"),
+        ([(torch.ones(2, 8), torch.ones(2, 3))], None, None, TypeError, "A batch is tuple; it must be a dict"),
+        (
+            [{"x": torch.ones(2, 8), "labels": torch.ones(2)}],
+            None,
+            None,
+            ValueError,
+            r"float32 \(2,\); \(batch, labels",
+        ),
+        ([], None, None, ValueError, "train_loader gave no batches in epoch 0"),
+        (None, [], None, ValueError, "val_loader gave no batches"),
+        (iter(batched(16)), None, None, ValueError, "no batches in epoch 1; it must give them anew"),
+        (None, None, {"head": torch.ones(3, 16)}, TypeError, "masks is dict; Masks.apply"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(train, validation, masks, error, message):
+    train, validation = (batched(16) if given is None else given for given in (train, validation))
+    with pytest.raises(error, match=message):
+        fine_tune_after_pruning(net(), train, validation, masks, FAST)
+
+
+def test_masks_of_another_model_are_refused():
+    with pytest.raises(ValueError, match="none of the masked weights"):
+        fine_tune_after_pruning(net(), batched(16), batched(16), half(net()), FAST)
+
+
+def test_a_model_without_logits_is_refused():
+    class Pair(Net):
+        def forward(self, x):
+            return x, x
+
+    with pytest.raises(TypeError, match="The model gives tuple; logits are needed"):
+        fine_tune_after_pruning(Pair(), batched(16), batched(16), None, FAST)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fine_tune_epochs": 0}, "fine_tune_epochs is 0; it must be a whole number, at least 1"),
+        ({"fine_tune_epochs": 1.5}, "fine_tune_epochs is 1.5"),
+        ({"lr": 0}, "lr is 0"),
+        ({"lr_factor": -1}, "lr_factor is -1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"original_epochs": 2}, "original_epochs is 2; it must be None, or at least fine_tune_epochs, 3"),
+        ({"warmup": 1}, "warmup is 1"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'; it must be one of adamw, adam, sgd"),
+        ({"micro_tokens": 0}, "micro_tokens is 0"),
+        ({"teacher_weight": 1.1}, "teacher_weight is 1.1"),
+        ({"temperature": 0}, "temperature is 0"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FineTuneConfig(**settings)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_finetune
+test_finetune.in_two_processes(sys.argv[2])
+"""
+
+
+def in_two_processes(folder):
+    """What SCRIPT runs in each of two processes."""
+    process = Accelerator().process_index
+    assert torch.distributed.get_world_size() == 2
+    model, history = launched(f"{folder}/checkpoint")
+    save_file(state(model), f"{folder}/weights-{process}")
+    print(history, flush=True)
+    other = Masks.apply(model, {"head": torch.arange(48).reshape(3, 16) > process})
+    with pytest.raises(ValueError, match="different models, masks or settings"):
+        fine_tune_after_pruning(model, batched(8), batched(8), other, FAST)
+
+
+def launched(checkpoint=None):
+    """A training that must come out alike on one process and on two: an odd number of rows, parts, a last row alone."""
+    model = net()
+    masks = half(model)
+    config = FineTuneConfig(2, lr=0.1, micro_tokens=16, optimizer="sgd")
+    history = fine_tune_after_pruning(model, batched(25), batched(19, seed=1), masks, config, checkpoint=checkpoint)
+    assert masks.sparsity == pytest.approx(0.5, abs=0.01)
+    assert all((model.get_submodule(name).weight[~keep] == 0).all() for name, keep in masks.items())
+    return model, history
+
+
+def launch(tmp_path):
+    """Start SCRIPT on two processes. `--cpu` alone would start one: accelerate then leaves the starting to MPI."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    folder = os.path.dirname(__file__)
+    command = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
+    command = [*command.split(), "--dynamo_backend", "no", "--main_process_port", "0"]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.run(
+        [sys.executable, *command, tmp_path / "script.py", folder, tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_two_processes_of_accelerate_come_out_as_one(tmp_path):
+    done = launch(tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected, history = launched()
+    first, second = (load_file(tmp_path / f"weights-{process}") for process in range(2))
+    assert same(first, second)
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(first[name], tensor, rtol=1e-5, atol=1e-6)
+    printed = {line for line in done.stdout.splitlines() if line.startswith("History")}
+    assert len(printed) == 1 and f"micro_f1={history.micro_f1}, macro_f1={history.macro_f1}" in printed.pop()
+    assert (tmp_path / "checkpoint").exists()
