@@ -1,12 +1,13 @@
 """Which numbers of a transformer belong to one neuron, to one head, to one block."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from pruning_course.architectures import FAMILIES, Family, family_of
+from pruning_course.architectures import FAMILIES, Family, family_of, out_in
 from pruning_course.empty import Constant
 
 PARTS = {
@@ -69,6 +70,50 @@ def sizes(model: nn.Module) -> list[BlockSize]:
     """
     pairs = zip(units(model, "neuron"), units(model, "head"), strict=True)
     return [BlockSize(neurons.count, heads.count) for neurons, heads in pairs]
+
+
+def masks_of_units(
+    layers: Mapping[str, nn.Module], groups: Mapping[str, Units], kept: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Masks for `layers` and their biases, for `Masks.apply`: False for all that belongs to a unit that is not kept.
+
+    `layers`: name to module; `groups`: any name to units of these layers; `kept`: the same names to bool (units,).
+    """
+    masks = _all_kept(layers)
+    for name, group in groups.items():
+        gone = ~kept[name].cpu()
+        for layer, rows in group.rows.items():
+            out_in(layers[layer], masks[layer])[rows[gone].flatten()] = False
+            if f"{layer}.bias" in masks:
+                masks[f"{layer}.bias"][rows[gone].flatten()] = False
+        for layer, columns in group.columns.items():
+            out_in(layers[layer], masks[layer])[:, columns[gone].flatten()] = False
+    return masks
+
+
+def masks_of_blocks(layers: Mapping[str, nn.Module], path: str, kept: Tensor) -> dict[str, Tensor]:
+    """Masks for `layers` and their biases, False in the blocks that are not kept.
+
+    `path`: of the list of blocks; `kept`: bool (blocks,).
+    """
+    masks = _all_kept(layers)
+    for name, mask in masks.items():
+        mask.fill_(bool(kept[block_of(name, path)]))
+    return masks
+
+
+def block_of(name: str, path: str) -> int:
+    """The number of the block in which the layer `name` lies; `path`: of the list of blocks."""
+    return int(name.removeprefix(f"{path}.").partition(".")[0])
+
+
+def _all_kept(layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    masks = {}
+    for name, layer in layers.items():
+        masks[name] = torch.ones_like(layer.weight, dtype=torch.bool)
+        if layer.bias is not None:
+            masks[f"{name}.bias"] = torch.ones_like(layer.bias, dtype=torch.bool)
+    return masks
 
 
 def _neurons(family: Family, name: str, index: int, block: nn.Module) -> Units:

@@ -3,13 +3,14 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, GQA, make
-from transformers import LlamaConfig, LlamaForCausalLM
+from models import FAMILIES, GQA, SMALL, make
+from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
 
 from pruning_course import Masks, Removal, shrink
 from pruning_course.architectures import out_in
+from pruning_course.lab.encoder import MeanPooledClassifier
 from pruning_course.shrink import BlockSize, sizes
-from pruning_course.structures import units
+from pruning_course.structures import blocks, units
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 DECODERS = ("gpt2", "llama", "qwen2", "mistral")
@@ -105,12 +106,10 @@ def test_removed_layers_are_as_if_never_there(family):
     wanted = copy.deepcopy(model)
     shrink(model, Removal(layers=[0]))
     assert len(sizes(model)) == 1 == model.config.num_hidden_layers
-    for module in wanted.modules():  # the old way: the block is skipped
-        if type(module).__name__ in ("BertLayer", "RobertaLayer", "TransformerBlock", "GPT2Block") or type(
-            module
-        ).__name__.endswith("DecoderLayer"):
-            module.register_forward_hook(lambda _, args, output: args[0])
-            break
+    _, _, found = blocks(wanted)
+    found[0].register_forward_hook(  # skipped; in transformers 4 some blocks return tuples
+        lambda _, args, output: (args[0], *output[1:]) if isinstance(output, tuple) else args[0]
+    )
     assert (logits(model) - logits(wanted)).abs().max() <= 1e-6
 
 
@@ -225,6 +224,54 @@ def test_a_removal_is_plain_sorted_numbers():
     removal = Removal(neurons={1: torch.tensor([4, 2]), 0: []}, layers={3, 1})
     assert removal == Removal(neurons={1: (2, 4)}, heads={}, layers=(1, 3))
     assert removal.neurons == {1: (2, 4)} and removal.layers == (1, 3)
+
+
+def without_incoming_weights(model, removal: Removal):
+    """What the lecture calls pruned: the weights that lead into a unit are 0, its biases and columns stay."""
+    model = copy.deepcopy(model)
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind):
+            for name, rows in group.rows.items():
+                layer = model.get_submodule(name)
+                out_in(layer, layer.weight.data)[rows[list(gone.get(group.block, ()))].flatten()] = 0
+    return model
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "llama with biases"])
+@pytest.mark.parametrize("case", REMOVALS)
+def test_what_a_removed_unit_always_gives_can_go_into_the_next_bias(family, case):
+    model = lively(family.split()[0])
+    if family == "llama with biases":
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(LlamaConfig(**GQA, attention_bias=True, mlp_bias=True)).eval()
+        for parameter in model.parameters():
+            parameter.data += torch.randn_like(parameter) / 2 * (parameter.dim() == 1)
+    model = without_incoming_weights(model, REMOVALS[case])
+    wanted = logits(model)
+    if family == "qwen2" and REMOVALS[case].heads:
+        with pytest.raises(ValueError, match="o_proj has no bias that could take"):
+            shrink(model, REMOVALS[case], fold=True)
+        assert sizes(model) == [BlockSize(24, 2)] * 2
+        return
+    plain = logits(shrink(copy.deepcopy(model), REMOVALS[case]))
+    assert (logits(shrink(model, REMOVALS[case], fold=True)) - wanted).abs().max() <= 1e-5
+    if family not in DECODERS[1:]:
+        assert (plain - wanted).abs().max() > 1e-3
+
+
+def test_what_is_not_constant_is_not_folded():
+    model = lively("bert")
+    plain = shrink(copy.deepcopy(model), REMOVALS["both"])
+    assert torch.equal(logits(shrink(model, REMOVALS["both"], fold=True)), logits(plain))
+
+
+def test_the_laboratorys_classifier_is_shrunk_too():
+    model = MeanPooledClassifier(BertConfig(**SMALL, num_labels=3)).eval()
+    removal = Removal(neurons={0: [0]}, heads={1: [1]})
+    wanted = logits(masked(model, removal))
+    assert (logits(shrink(model, removal)) - wanted).abs().max() <= 1e-5
+    assert len(sizes(shrink(model, Removal(layers=[1])))) == 1 == model.config.num_hidden_layers
+    assert logits(model).shape == (2, 3)
 
 
 @pytest.mark.parametrize(

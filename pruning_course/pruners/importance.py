@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from pruning_course.architectures import out_in
-from pruning_course.calibration import Batch, calibrating, real_rows, run, take_samples
-from pruning_course.structures import Units, blocks
+from pruning_course.calibration import Batch, calibrating, part_to_run, real_rows, run, take_samples
+from pruning_course.structures import Units, block_of, blocks
 
 
 def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tensor]:
@@ -35,8 +36,7 @@ def block_norms(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, 
     _, path, found = blocks(model)
     squares = [0.0] * len(found)
     for name, layer in layers.items():
-        block = int(name.removeprefix(f"{path}.").partition(".")[0])
-        squares[block] += sum(float(_squares(parameter).sum()) for parameter in layer.parameters())
+        squares[block_of(name, path)] += sum(float(_squares(parameter).sum()) for parameter in layer.parameters())
     return {"layers": torch.tensor(squares, dtype=torch.float64).sqrt()}
 
 
@@ -119,23 +119,26 @@ def block_influence(model: nn.Module, batches: Iterable, num_samples: int = 512)
     The block influence of Men et al. 2024 (ShortGPT, arXiv 2403.03853): a block that turns nothing can go. Raises as
     `input_norms`.
     """
-    _, _, found = blocks(model)
-    sums = torch.zeros(len(found), dtype=torch.float64)
-    seen = 0
-    body = getattr(model, "base_model", model)
+    _, path, found = blocks(model)
+    sums, counts = [0.0] * len(found), [0] * len(found)
+
+    def see(number: int, mask: Tensor | None, args, kwargs, output) -> None:
+        before = args[0] if args else kwargs["hidden_states"]
+        after = output[0] if isinstance(output, tuple) else output
+        cosines = nn.functional.cosine_similarity(real_rows(before, mask).float(), real_rows(after, mask).float())
+        sums[number] += float(cosines.double().sum())
+        counts[number] += len(cosines)
+
+    part = part_to_run(model, dict(enumerate(found)))
     with calibrating(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(batches, num_samples):
             with ExitStack() as hooks:
                 for number, block in enumerate(found):
-
-                    def see(_, args, kwargs, output, number=number, mask=batch.mask):
-                        before = args[0] if args else kwargs["hidden_states"]
-                        after = output[0] if isinstance(output, tuple) else output
-                        pair = real_rows(before, mask).float(), real_rows(after, mask).float()
-                        sums[number] += nn.functional.cosine_similarity(*pair, dim=-1).double().sum().cpu()
-
-                    hooks.callback(block.register_forward_hook(see, with_kwargs=True).remove)
-                run(body, batch)
-            seen += int(batch.mask.sum()) if batch.mask is not None else len(batch) * batch.length
+                    hook = partial(lambda number, mask, _, *seen: see(number, mask, *seen), number, batch.mask)
+                    hooks.callback(block.register_forward_hook(hook, with_kwargs=True).remove)
+                run(part, batch)
             bar.update(len(batch))
-    return (1 - sums / seen).clamp_min(0)
+    if not all(counts):
+        raise ValueError(f"No real token reached {path}.{counts.index(0)}: the model skipped it, or all was padding.")
+    influence = 1 - torch.tensor(sums, dtype=torch.float64) / torch.tensor(counts)
+    return influence.clamp_min(0)  # a rounded cosine may be above 1

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from pruning_course import scores as scoring
-from pruning_course.architectures import out_in
 from pruning_course.masks import Masks
 from pruning_course.pruners import importance as measures
 from pruning_course.pruners.manager import PruningManager
 from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
-from pruning_course.structures import PARTS, blocks, units
+from pruning_course.structures import PARTS, blocks, masks_of_blocks, masks_of_units, units
 
 IMPORTANCES = {"neuron": ("norm", "gradient"), "head": ("norm", "gradient"), "layer": ("norm", "influence")}
 
@@ -85,11 +83,9 @@ class StructuredPruner(PruningManager):
     def scores(self) -> Mapping[str, Tensor]:
         """The importance of every unit: block (or "layers") to float (units,). RuntimeError where data are missing."""
         if self.importance == "norm":
-            return (
-                measures.block_norms(self.model, self.layers)
-                if self.structure == "layer"
-                else (measures.unit_norms(self.model, self._units()))
-            )
+            if self.structure == "layer":
+                return measures.block_norms(self.model, self.layers)
+            return measures.unit_norms(self.model, self._units())
         if self.importances is None:
             raise RuntimeError(f"There is no importance by {self.importance} yet; call calibrate(batches) first.")
         return self.importances
@@ -159,40 +155,24 @@ class StructuredPruner(PruningManager):
         return {f"{name}.{group.block}": group for group in units(self.model, self.structure) if group.count}
 
     def _masks(self) -> dict[str, Tensor]:
-        keep = {}
-        for name, layer in self.layers.items():
-            keep[name] = torch.ones_like(layer.weight, dtype=torch.bool)
-            if layer.bias is not None:
-                keep[f"{name}.bias"] = torch.ones_like(layer.bias, dtype=torch.bool)
-        if self.structure == "layer":
-            _, path, _ = blocks(self.model)
-            for block in self.removal.layers:
-                for name, mask in keep.items():
-                    if name.startswith(f"{path}.{block}."):
-                        mask.fill_(False)
-            return keep
-        for name, group in self._units().items():
-            gone = ~self._kept[name].cpu()
-            for layer, rows in group.rows.items():
-                out_in(self.layers[layer], keep[layer])[rows[gone].flatten()] = False
-                if f"{layer}.bias" in keep:
-                    keep[f"{layer}.bias"][rows[gone].flatten()] = False
-            for layer, columns in group.columns.items():
-                out_in(self.layers[layer], keep[layer])[:, columns[gone].flatten()] = False
-        return keep
+        if self.structure != "layer":
+            return masks_of_units(self.layers, self._units(), self._kept)
+        _, path, _ = blocks(self.model)
+        return masks_of_blocks(self.layers, path, self._kept["layers"])
 
     def _check_target(self) -> None:
         if not self.global_pruning:
             return
-        groups = (
-            [len(blocks(self.model)[2])] if self.structure == "layer" else [u.count for u in self._units().values()]
-        )
-        gone, total = round(self.target_sparsity * sum(groups)), sum(groups)
-        floor = sum(min(self.min_kept, count) for count in groups)
-        if total - gone < max(floor, 1 if self.structure == "layer" else 0):
+        if self.structure == "layer":
+            counts, least = [len(blocks(self.model)[2])], max(1, self.min_kept)
+        else:
+            counts, least = [group.count for group in self._units().values()], self.min_kept
+        total, floor = sum(counts), sum(min(least, count) for count in counts)
+        gone = round(self.target_sparsity * total)
+        if total - gone < floor:
             raise ValueError(
-                f"target_sparsity {self.target_sparsity} removes {gone} of {total} {self.structure}s; "
-                f"min_kept={self.min_kept} leaves {floor} at least."
+                f"target_sparsity {self.target_sparsity} removes {gone} of {total} {self.structure}s, but {floor} must "
+                f"be left (min_kept is {self.min_kept})."
             )
 
     def _check_not_shrunk(self, call: str) -> None:

@@ -6,18 +6,23 @@ from transformers.pytorch_utils import Conv1D
 
 from pruning_course.architectures import Family
 from pruning_course.empty import Constant, HeadlessAttention
+from pruning_course.shrink.folding import fold_constants
 from pruning_course.shrink.removal import Removal
 from pruning_course.shrink.settings import check_settings, write_settings
 from pruning_course.structures import Units, attention_of, blocks, units
 
 
-def shrink(model: nn.Module, removal: Removal) -> nn.Module:
+def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
     """Cut what `removal` names out of `model`, in place, and return it.
 
     A neuron is a row of one matrix and a column of the next (with a gate: of two, and of the next), a head rows of the
     query, key and value projections and columns of the output projection. What is left computes as before: the smaller
     model gives what the model gives whose removed neurons and heads are set to zero, biases included. Blocks are
     taken out of the list, and a decoder's blocks renumbered for its cache.
+
+    With `fold`, a neuron or head that is removed but still gives a constant, because only the weights that lead into it
+    are 0 and not its bias, adds that constant to the bias of the next layer: then the smaller model gives exactly what
+    the model gave. See `pruning_course.shrink.folding`.
 
     A block may lose all neurons or all heads: its layer that leads out becomes a `Constant` (its bias), and an
     attention without heads a `HeadlessAttention`. `sizes` reads the widths of every block.
@@ -27,10 +32,13 @@ def shrink(model: nn.Module, removal: Removal) -> nn.Module:
 
     Raises:
         ValueError: a model of no known family, something to remove that the model lacks, all layers, or layers of a
-            GPT-2 that divides attention scores by the layer's number (`scale_attn_by_inverse_layer_idx`).
+            GPT-2 that divides attention scores by the layer's number (`scale_attn_by_inverse_layer_idx`); with `fold`,
+            a constant and no bias to add it to. The model is then as it was.
     """
     removal.check(model)
     check_settings(model, removal)
+    if fold:
+        fold_constants(model, removal)
     family, _, found = blocks(model)
     for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
         for group in units(model, kind):

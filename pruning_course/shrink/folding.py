@@ -1,0 +1,77 @@
+"""A removed unit that gives the same for every input leaves that to the next bias."""
+
+from operator import attrgetter
+
+import torch
+from torch import Tensor, nn
+
+from pruning_course.architectures import Family, out_in
+from pruning_course.shrink.removal import Removal
+from pruning_course.structures import Units, blocks, units
+
+# The first layer that leads into an FFN, and where in the block the activation after it stands.
+ACTIVATIONS = {
+    "intermediate.dense": "intermediate.intermediate_act_fn",
+    "ffn.lin1": "ffn.activation",
+    "mlp.c_fc": "mlp.act",
+    "mlp.gate_proj": "mlp.act_fn",
+}
+
+
+@torch.no_grad()
+def fold_constants(model: nn.Module, removal: Removal) -> None:
+    """Add what the constant ones among the units of `removal` give out to the bias of the layer that they lead to.
+
+    A neuron is constant where all its incoming weights are 0: it gives activation(bias), times the other bias behind a
+    gate. A head is constant where its value weights are 0: attention sums to 1, so whatever it looks at, it gives its
+    value bias. Other units add nothing. (torch.ao.pruning does so for neurons.)
+
+    Raises ValueError, before anything is changed, where there is something to add and no bias to add it to.
+    """
+    family, _, found = blocks(model)
+    sums = []
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind):
+            chosen = torch.tensor(gone.get(group.block, ()), dtype=torch.long)
+            if len(chosen):
+                constant = _neurons if kind == "neuron" else _heads
+                given = constant(model, family, found[group.block], group, chosen)  # (chosen, columns of each)
+                [(name, columns)] = group.columns.items()
+                layer = model.get_submodule(name)
+                weight = out_in(layer, layer.weight)[:, columns[chosen].flatten().to(layer.weight.device)]
+                sums.append((name, layer, weight.to(given) @ given.flatten()))
+    for name, layer, added in sums:
+        if layer.bias is None and added.any():
+            raise ValueError(f"{name} has no bias that could take what the removed units always give; use fold=False.")
+    for _, layer, added in sums:
+        if layer.bias is not None:
+            layer.bias.copy_(layer.bias.to(added) + added)
+
+
+def _neurons(model: nn.Module, family: Family, block: nn.Module, group: Units, chosen: Tensor) -> Tensor:
+    biases = [_constants(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
+    given = attrgetter(ACTIVATIONS[family.ffn_in[0]])(block)(biases[0])
+    constant = torch.stack([~bias.isnan() for bias in biases]).all(0)
+    for other in biases[1:]:
+        given = given * other
+    return given.where(constant, 0.0)
+
+
+def _heads(model: nn.Module, family: Family, block: nn.Module, group: Units, chosen: Tensor) -> Tensor:
+    name = [*group.rows][-1]  # values come last, in a fused layer too
+    [columns] = group.columns.values()
+    values = group.rows[name][chosen]
+    if len(family.qkv) == 1:
+        values = values[:, -columns.shape[1] :]
+    given = _constants(model.get_submodule(name), values)
+    given = given.masked_fill(given.isnan().any(1, keepdim=True), 0.0)
+    return given.repeat(1, columns.shape[1] // given.shape[1])  # every query of a group reads the same value
+
+
+def _constants(layer: nn.Module, rows: Tensor) -> Tensor:
+    """The biases of `rows` (any shape) of a layer, float32 at least; NaN where the weights of a row are not all 0."""
+    rows = rows.to(layer.weight.device)
+    constant = ~out_in(layer, layer.weight)[rows].any(-1)
+    dtype = torch.promote_types(layer.weight.dtype, torch.float32)
+    bias = constant.new_zeros(constant.shape, dtype=dtype) if layer.bias is None else layer.bias[rows].to(dtype)
+    return bias.where(constant, torch.nan)
