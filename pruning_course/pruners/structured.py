@@ -55,6 +55,8 @@ class StructuredPruner(PruningManager):
                 f"prune_layers is {prune_layers!r}, which has no {structure}s; for {structure}s it can be "
                 f"{', '.join(repr(name) for name in dict.fromkeys(('all', 'encoder', part)))}."
             )
+        if not isinstance(min_kept, int) or min_kept < 0:
+            raise ValueError(f"min_kept is {min_kept!r}; it is a whole number, at least 0.")
         super().__init__(model, target_sparsity, part)
         self.structure = structure
         self.importance = importance
