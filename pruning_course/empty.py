@@ -31,8 +31,9 @@ class HeadlessAttention(nn.Module):
     """What is left of an attention without heads: its output layer, a `Constant`, where that stood inside it.
 
     It is called as the attention was, in transformers 4 and 5, and returns (output, None): there are no attention
-    weights. A decoder asks the first layer's cache how many tokens there were, so this module notes as many as the
-    other layers do: one key of one number for each token.
+    weights, so with `output_attentions` the block has None or is left out, as the version has it. A decoder asks the
+    first layer's cache how many tokens there were, so this module notes as many as the other layers do: one key of one
+    number for each token.
     """
 
     def __init__(self, layer_idx: int | None = None):

@@ -127,8 +127,7 @@ def _neurons(family: Family, name: str, index: int, block: nn.Module) -> Units:
 def _heads(family: Family, name: str, index: int, block: nn.Module) -> Units:
     if isinstance(block.get_submodule(family.attention_output), Constant):
         return Units(index, 0, {}, {})
-    attention = attention_of(family, block)
-    size = getattr(attention, "head_dim", None) or attention.attention_head_size
+    size = head_size(attention_of(family, block))
     parts = 3 if len(family.qkv) == 1 else 1  # q, k and v one after the other in one layer
     outputs = {layer: _features(block, layer, name)[0] for layer in family.qkv}
     count = outputs[family.qkv[-1]] // parts // size
@@ -147,6 +146,11 @@ def _heads(family: Family, name: str, index: int, block: nn.Module) -> Units:
 def attention_of(family: Family, block: nn.Module) -> nn.Module:
     """The module of `block` that holds the projections into the heads."""
     return block.get_submodule(family.qkv[0].rpartition(".")[0])
+
+
+def head_size(attention: nn.Module) -> int:
+    """How many numbers a head has for each token."""
+    return getattr(attention, "head_dim", None) or attention.attention_head_size
 
 
 def _features(block: nn.Module, layer: str, name: str) -> tuple[int, int]:

@@ -199,6 +199,25 @@ def test_a_width_that_the_config_cannot_say_is_left_alone():
     assert wide.config.num_attention_heads == 4 and sizes(wide)[0].heads == 3
 
 
+def test_another_model_with_the_same_config_is_not_touched():
+    config = LlamaConfig(**GQA)
+    model, other = LlamaForCausalLM(config).eval(), LlamaForCausalLM(config).eval()
+    wanted = logits(other)
+    shrink(model, Removal(layers=[0], neurons={1: [0]}))
+    assert (config.num_hidden_layers, model.config.num_hidden_layers) == (2, 1)
+    assert model.config is model.model.config is model.model.layers[0].self_attn.config
+    assert torch.equal(logits(other), wanted)
+
+
+def test_modules_that_carry_their_size_are_told():
+    llama, bert = lively("llama"), lively("distilbert")
+    shrink(llama, Removal(neurons={0: [1]}))
+    assert llama.model.layers[0].mlp.intermediate_size == 23
+    shrink(bert, Removal(heads={0: [1]}, layers=[1]))
+    attention = bert.distilbert.transformer.layer[0].attention
+    assert (attention.n_heads, attention.dim, bert.distilbert.transformer.n_layers) == (3, 12, 1)
+
+
 def test_shrinking_twice_is_shrinking_once():
     once = shrink(lively("llama"), Removal(neurons={0: [0, 5, 7]}, heads={1: [0]}))
     twice = shrink(lively("llama"), Removal(neurons={0: [5]}))

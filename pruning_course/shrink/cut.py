@@ -9,7 +9,7 @@ from pruning_course.empty import Constant, HeadlessAttention
 from pruning_course.shrink.folding import fold_constants
 from pruning_course.shrink.removal import Removal
 from pruning_course.shrink.settings import check_settings, write_settings
-from pruning_course.structures import Units, attention_of, blocks, units
+from pruning_course.structures import Units, attention_of, blocks, head_size, units
 
 
 def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
@@ -39,26 +39,58 @@ def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
     check_settings(model, removal)
     if fold:
         fold_constants(model, removal)
-    family, _, found = blocks(model)
+    family, path, found = blocks(model)
     for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
         for group in units(model, kind):
             if group.block in gone and group.block not in removal.layers:
                 keep = torch.ones(group.count, dtype=torch.bool)
                 keep[list(gone[group.block])] = False
-                if keep.any():
-                    _cut(model, group, keep)
-                elif kind == "neuron":
-                    _empty_ffn(family, found[group.block])
-                else:
-                    _empty_attention(family, found[group.block])
-                if kind == "head":
-                    _write_head_counts(family, found[group.block], int(keep.sum()))
+                narrow = _narrow_ffn if kind == "neuron" else _narrow_attention
+                narrow(model, family, found[group.block], group, keep)
     for block in reversed(removal.layers):
         del found[block]
     if removal.layers:
         _renumber(found)
+        _write(model.get_submodule(_parent(path)), n_layers=len(found))
     write_settings(model, removal)
     return model
+
+
+def _narrow_ffn(model: nn.Module, family: Family, block: nn.Module, group: Units, keep: Tensor) -> None:
+    if keep.any():
+        _cut(model, group, keep)
+        _write(block.get_submodule(_parent(family.ffn_out)), intermediate_size=int(keep.sum()))
+        return
+    out = _constant(block.get_submodule(family.ffn_out))
+    for layer in family.ffn_in:
+        block.set_submodule(layer, nn.Identity())  # what comes in goes through to the constant, which ignores it
+    block.set_submodule(family.ffn_out, out)
+
+
+def _narrow_attention(model: nn.Module, family: Family, block: nn.Module, group: Units, keep: Tensor) -> None:
+    attention = attention_of(family, block)
+    if keep.any():
+        _cut(model, group, keep)
+        heads = int(keep.sum())
+        queries = heads * getattr(attention, "num_key_value_groups", 1)
+        counts = dict.fromkeys(("num_attention_heads", "num_heads", "n_heads"), queries)
+        widths = dict.fromkeys(("all_head_size", "split_size", "dim"), queries * head_size(attention))
+        _write(attention, num_key_value_heads=heads, **counts, **widths)
+        return
+    out = _constant(block.get_submodule(family.attention_output))
+    block.set_submodule(_parent(family.qkv[0]), HeadlessAttention(getattr(attention, "layer_idx", None)))
+    block.set_submodule(family.attention_output, out)
+
+
+def _write(module: nn.Module, **sizes: int) -> None:
+    """Modules carry their own sizes, under names that differ between families and versions: set those that it has."""
+    for name, value in sizes.items():
+        if hasattr(module, name):
+            setattr(module, name, value)
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _cut(model: nn.Module, group: Units, keep: Tensor) -> None:
@@ -85,34 +117,6 @@ def _select(layer: nn.Module, name: str, kept: Tensor, dim: int) -> None:
 def _constant(layer: nn.Module) -> Constant:
     outputs = layer.weight.shape[1 if isinstance(layer, Conv1D) else 0]
     return Constant(outputs, layer.bias)
-
-
-def _empty_ffn(family: Family, block: nn.Module) -> None:
-    out = _constant(block.get_submodule(family.ffn_out))
-    for layer in family.ffn_in:
-        block.set_submodule(layer, nn.Identity())  # what comes in goes through to the constant, which ignores it
-    block.set_submodule(family.ffn_out, out)
-
-
-def _empty_attention(family: Family, block: nn.Module) -> None:
-    out = _constant(block.get_submodule(family.attention_output))
-    path = family.qkv[0].rpartition(".")[0]
-    block.set_submodule(path, HeadlessAttention(getattr(block.get_submodule(path), "layer_idx", None)))
-    block.set_submodule(family.attention_output, out)
-
-
-def _write_head_counts(family: Family, block: nn.Module, count: int) -> None:
-    """Attention modules carry their own sizes, under names that differ between families and versions."""
-    attention = attention_of(family, block)
-    if isinstance(attention, HeadlessAttention):
-        return
-    size = getattr(attention, "head_dim", None) or attention.attention_head_size
-    queries = count * getattr(attention, "num_key_value_groups", 1)
-    counts = {"num_key_value_heads": count, "num_attention_heads": queries, "num_heads": queries, "n_heads": queries}
-    widths = dict.fromkeys(("all_head_size", "split_size", "dim"), queries * size)
-    for name, value in (counts | widths).items():
-        if hasattr(attention, name):
-            setattr(attention, name, value)
 
 
 def _renumber(found: nn.ModuleList) -> None:

@@ -1,6 +1,6 @@
 """What the config of a shrunk model says."""
 
-from collections.abc import Iterator
+import copy
 
 from torch import nn
 
@@ -28,7 +28,7 @@ def write_settings(model: nn.Module, removal: Removal) -> None:
     family, _, found = blocks(model)
     widths = sizes(model)
     neurons, heads = {size.neurons for size in widths}, {size.heads for size in widths}
-    for config in _configs(model):
+    for config in _own_configs(model):
         config.num_hidden_layers = len(found)
         if getattr(config, "layer_types", None) is not None:
             config.layer_types = [t for n, t in enumerate(config.layer_types) if n not in removal.layers]
@@ -43,8 +43,18 @@ def write_settings(model: nn.Module, removal: Removal) -> None:
                 config.num_key_value_heads, config.num_attention_heads = count, queries
 
 
-def _configs(model: nn.Module) -> Iterator:
-    """Every config of the family that a part of `model` holds, once."""
+def _configs(model: nn.Module) -> list:
+    """The configs of the family that parts of `model` hold, once each."""
     family, _, _ = blocks(model)
     found = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    return (config for config in found.values() if getattr(config, "model_type", None) in family.model_types)
+    return [config for config in found.values() if getattr(config, "model_type", None) in family.model_types]
+
+
+def _own_configs(model: nn.Module) -> list:
+    """The same, after `model` has got copies: another model may hold the same config, and LLaMA's number of layers is
+    read from it at every call."""
+    copies = {id(config): copy.deepcopy(config) for config in _configs(model)}
+    for module in model.modules():
+        if id(getattr(module, "config", None)) in copies:
+            module.config = copies[id(module.config)]
+    return list(copies.values())
