@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
-from models import FAMILIES, make
+from models import make
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.data import DataLoader
 
 from pruning_course import FineTuneConfig, Masks, fine_tune_after_pruning, keep_globally, prunable_layers
@@ -84,7 +85,7 @@ def test_a_transformers_model_brings_its_own_loss(family):
     masks = Masks.apply(model, keep_globally(magnitude(prunable_layers(model, "encoder")), 0.5))
     history = fine_tune_after_pruning(model, [batch] * 4, [batch], masks, FAST)
     assert history.train_loss[-1] < loss
-    assert masks.sparsity == pytest.approx(0.5, abs=1e-3) and set(FAMILIES) > {family}
+    assert masks.sparsity == pytest.approx(0.5, abs=1e-3)
 
 
 def test_the_best_epoch_is_kept_and_scored_on_validation():
@@ -128,17 +129,13 @@ def test_the_rate_along_the_way(settings, rates):
     assert [config.rate_at(done) for done in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx(rates)
 
 
-def test_the_optimizer_gets_that_rate(monkeypatch):
-    used, sgd = [], torch.optim.SGD.__init__
-
-    def note(optimizer, *_):
-        used.append(optimizer.param_groups[0]["lr"])
-
-    monkeypatch.setattr(
-        torch.optim.SGD, "__init__", lambda self, *a, **k: (sgd(self, *a, **k), self.register_step_post_hook(note))[0]
-    )
-    config = FineTuneConfig(2, lr=1.0, rewind_lr=True, warmup=0.0, optimizer="sgd")
-    fine_tune_after_pruning(net(), batched(16), batched(8), None, config)
+def test_the_optimizer_gets_that_rate():
+    used = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"]))
+    try:
+        fine_tune_after_pruning(net(), batched(16), batched(8), None, FineTuneConfig(2, 1.0, rewind_lr=True, warmup=0))
+    finally:
+        hook.remove()
     assert used == pytest.approx([0.875, 0.625, 0.375, 0.125])
 
 
@@ -157,7 +154,7 @@ def loader_of(kind):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("kind", ["list", "shuffled", "own generator"])
-def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, kind, optimizer):
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, kind, optimizer):
     config = FineTuneConfig(4, lr=0.2, decay=True, optimizer=optimizer)
     whole = net(dropout=0.3)
     expected = fine_tune_after_pruning(whole, loader_of(kind), batched(32, seed=1), half(whole), config)
