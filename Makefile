@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport MPLBACKEND
 
-.PHONY: help setup course test notebooks lab badges bench timings lint doctor clean
+.PHONY: help setup course test notebooks assignment lab badges bench timings lint doctor clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: setup lint ## set up, then ruff, unit tests, the audit of the notebooks, s
 
 notebooks: setup ## authors: execute each notebooks/source/*.py that changed into its notebook
 	$(BIN)/python tools/notebooks.py build
+
+assignment: setup ## teachers: the exercises as an nbgrader assignment, in build/assignment
+	$(QUIET) $(BIN)/python -m tools.assignment
 
 lab: setup ## open the course in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb

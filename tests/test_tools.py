@@ -26,8 +26,8 @@ def folder(tmp_path, monkeypatch):
 
 def made(source: Path) -> Path:
     """A notebook from this source, not executed."""
-    notebooks.save(notebooks.from_source(source), notebooks.notebook_of(source))
-    return notebooks.notebook_of(source)
+    notebooks.save(notebooks.from_source(source), notebooks.notebooks_of(source)[0])
+    return notebooks.notebooks_of(source)[0]
 
 
 def with_output(**output) -> nbformat.NotebookNode:

@@ -93,7 +93,7 @@ def move(repository: str, tag: str, root: Path = ROOT) -> list[Path]:
     after = {path: moved(text, old, new) for path, text in texts.items()}
     for path in after:
         if path.suffix == ".ipynb":
-            source = root / "notebooks/source" / path.relative_to(root / "notebooks").with_suffix(".py")
+            source = root / "notebooks/source" / f"{path.stem}.py"
             if source in texts:  # a current notebook stays current; a stale one stays stale
                 after[path] = after[path].replace(sha256(texts[source]), sha256(after[source]))
     project = root / "pyproject.toml"

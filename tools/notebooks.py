@@ -36,18 +36,23 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
+# Exercises. The marks are nbgrader's, so that the same source makes an assignment too (tools/assignment.py).
+BEGIN, END, STUB = "### BEGIN SOLUTION", "### END SOLUTION", "# YOUR CODE HERE"
+REGION = re.compile(rf"^( *){BEGIN}\n(.*?)^ *{END}\n?(.*)", re.M | re.S)
 PEAK = "__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
 def source_of(notebook: Path) -> Path:
-    """notebooks/x.ipynb -> notebooks/source/x.py; the same one folder down, for notebooks/solutions/."""
-    return NOTEBOOKS / "source" / notebook.relative_to(NOTEBOOKS).with_suffix(".py")
+    """notebooks/x.ipynb and notebooks/solutions/x.ipynb -> notebooks/source/x.py"""
+    return NOTEBOOKS / "source" / f"{notebook.stem}.py"
 
 
-def notebook_of(source: Path) -> Path:
-    return NOTEBOOKS / source.relative_to(NOTEBOOKS / "source").with_suffix(".ipynb")
+def notebooks_of(source: Path) -> list[Path]:
+    """The notebook that a source makes; of exercises a second one, with the solutions."""
+    folders = [NOTEBOOKS] + [NOTEBOOKS / "solutions"] * (BEGIN in source.read_text(encoding="utf-8"))
+    return [folder / f"{source.stem}.ipynb" for folder in folders]
 
 
 def stamp_of(source: Path) -> str:
@@ -62,8 +67,22 @@ def is_current(notebook: Path, source: Path) -> bool:
     return metadata.get("pruning_course", {}).get("source_sha256") == stamp_of(source)
 
 
-def from_source(source: Path) -> nbformat.NotebookNode:
-    """The notebook that a py:percent source describes: no outputs, cell ids that stay the same from run to run."""
+def from_source(source: Path, solved: bool = False) -> nbformat.NotebookNode:
+    """The notebook that a py:percent source describes: no outputs, cell ids that stay the same from run to run.
+
+    Exercises are to do, or `solved`.
+    """
+    notebook = from_cells(source)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = with_solution(cell.source) if solved else to_do(cell.source)
+        elif solved:
+            cell.source = one_folder_down(cell.source)
+    return notebook
+
+
+def from_cells(source: Path) -> nbformat.NotebookNode:
+    """The cells of a source as they are, the marks of its solutions included."""
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = nbformat.from_dict(
@@ -76,6 +95,23 @@ def from_source(source: Path) -> nbformat.NotebookNode:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
     return notebook
+
+
+def to_do(code: str) -> str:
+    """A cell as learners get it: a stub for the solution, and below it the wrong lines that they repair."""
+    return REGION.sub(rf"\1{STUB}\n\3", code).rstrip("\n")
+
+
+def with_solution(code: str) -> str:
+    """A cell with its solution, without the wrong lines below it."""
+    return REGION.sub(r"\2", code).rstrip("\n")
+
+
+def one_folder_down(text: str) -> str:
+    """Markdown for notebooks/solutions/: the title says so, links and badges lead where they did."""
+    text = re.sub(r"\A# (.*)", r"# \1: the solutions", text)
+    text = re.sub(r"\]\(([\w/]+\.ipynb)", r"](../\1", text)
+    return re.sub(r"(/notebooks/)(\w+\.ipynb\))", r"\1solutions/\2", text)
 
 
 def text_of(output: dict) -> str:
@@ -169,24 +205,25 @@ def build(
     all: Annotated[bool, typer.Option("--all", help="Execute them all again, changed or not.")] = False,
 ) -> None:
     """Execute each source that changed and write its notebook in place."""
-    sources = sorted((NOTEBOOKS / "source").rglob("*.py"))
+    sources = sorted((NOTEBOOKS / "source").glob("*.py"))
     wanted = {Path(name).stem for name in names or []}
     if unknown := wanted - {source.stem for source in sources}:
         sys.exit(f"There is no source for {', '.join(sorted(unknown))} in notebooks/source/.")
     failed = False
-    for source in sources:
-        path = notebook_of(source)
+    for path in [path for source in sources for path in notebooks_of(source)]:
+        source = source_of(path)
         if (wanted and source.stem not in wanted) or not (all or wanted or not is_current(path, source)):
             continue
-        notebook = from_source(source)
-        row = run(notebook, path.parent, source.stem)
+        name = str(path.relative_to(NOTEBOOKS).with_suffix(""))
+        notebook = from_source(source, solved=path.parent.name == "solutions")
+        row = run(notebook, NOTEBOOKS, name)
         problems = problems_in(notebook) if row.verdict == "ok" else [row.verdict]
         if problems:
             failed = True
-            print(f"{source.stem} is not written:", *problems, sep="\n  ", file=sys.stderr)
+            print(f"{name} is not written:", *problems, sep="\n  ", file=sys.stderr)
         else:
             save(notebook, path)
-            print(f"{source.stem}: {row.seconds:.1f} s, {row.peak:.0f} MB")
+            print(f"{name}: {row.seconds:.1f} s, {row.peak:.0f} MB")
     sys.exit(failed)
 
 

@@ -1,0 +1,128 @@
+"""A check runs a learner's function on fixed cases and says what is wrong, and which known mistake it looks like."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from pruning_course.teaching.checks.compare import difference, difference_untold, kind_problem, same
+from pruning_course.teaching.checks.verdict import Verdict
+
+AS_FOUND = "The function that you found does the same."
+
+
+class Case(NamedTuple):
+    told: str  # what is special about it, as the learner reads it
+    given: tuple
+    expected: object  # a value, or the class of the exception that must be raised
+
+
+class Mistake(NamedTuple):
+    function: Callable
+    says: str  # which mistake it is
+    hint: str = ""  # where to look next
+
+
+class Outcome(NamedTuple):
+    value: object = None
+    error: Exception | None = None
+    changed: bool = False  # the function changed what it was given
+
+
+class WrongKind(Exception):
+    """Raised by a `run` that cannot look at an answer: what it should be, in a sentence."""
+
+
+class Check:
+    """`check(function) -> Verdict`.
+
+    Args:
+        name: what the function is called in the exercise.
+        cases: what it is run on; it gets copies.
+        mistakes: wrong answers to compare with, the first that fits is named. Each fails in at least one case.
+        hint: for an answer that is wrong in a way of its own.
+        run: calls the function on what a case gives, and returns what is compared; needed where the answer is no plain
+            data. It returns None when the function does.
+        tells: whether a verdict says what was expected; not where that is the whole answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cases: Sequence[Case],
+        mistakes: Sequence[Mistake],
+        hint: str,
+        run: Callable | None = None,
+        tells: bool = True,
+    ):
+        self.name = name
+        self.cases = cases
+        self.mistakes = mistakes
+        self.hint = hint
+        self.difference = difference if tells else difference_untold
+        self._run = run or (lambda function, *given: function(*given))
+        self.__doc__ = f"Run {name} on {len(cases)} cases; returns a Verdict."
+
+    def __call__(self, function: Callable) -> Verdict:
+        if not callable(function):
+            return Verdict(False, f"Pass the function itself, without brackets: `check_{self.name}({self.name})`.")
+        outcomes = [self._outcome(function, case) for case in self.cases]
+        if all(not_done(outcome) for outcome in outcomes):
+            return Verdict(False, f"`{self.name}` is still to be written: it returns None.")
+        for case, outcome in zip(self.cases, outcomes, strict=True):
+            problem = self._problem(case, outcome)
+            if problem:
+                return self._explained(f"{case.told}: {problem}", outcomes)
+        count = len(self.cases)
+        return Verdict(
+            True, f"`{self.name}` is as it should be in {'the case' if count == 1 else f'all {count} cases'}."
+        )
+
+    def _outcome(self, function: Callable, case: Case) -> Outcome:
+        given = copy.deepcopy(case.given)
+        try:
+            value = self._run(function, *given)
+        except Exception as error:  # whatever a learner's function raises is told, and must not stop the notebook
+            return Outcome(error=error)
+        if isinstance(value, Tensor) and value.dim() == 0:
+            value = value.item()
+        return Outcome(value, changed=not same(given, case.given))
+
+    def _problem(self, case: Case, outcome: Outcome) -> str:
+        """What is wrong with this outcome, in a sentence; "" if nothing is."""
+        wants_error = isinstance(case.expected, type)
+        if isinstance(outcome.error, WrongKind):
+            return str(outcome.error)
+        if outcome.error is not None:
+            if wants_error and isinstance(outcome.error, case.expected):
+                return ""
+            instead = f" instead of {case.expected.__name__}" if wants_error else ""
+            text = str(outcome.error).split("\n")[0]
+            return f"it raises {type(outcome.error).__name__}{instead} ({text})."
+        if wants_error:
+            return f"it should raise {case.expected.__name__}, and returns a value."
+        if outcome.value is None:
+            return "it returns None."
+        if outcome.changed:
+            return "it changes the tensors that it is given; work on a copy."
+        if same(outcome.value, case.expected):
+            return ""
+        return kind_problem(outcome.value, case.expected) or self.difference(outcome.value, case.expected)
+
+    def _explained(self, message: str, outcomes: list[Outcome]) -> Verdict:
+        for mistake in self.mistakes:
+            theirs = [self._outcome(mistake.function, case) for case in self.cases]
+            if all(map(alike, outcomes, theirs)):
+                return Verdict(False, f"{message} {mistake.says}", mistake.hint or self.hint)
+        return Verdict(False, message, self.hint)
+
+
+def not_done(outcome: Outcome) -> bool:
+    return isinstance(outcome.error, NotImplementedError) or (outcome.error is None and outcome.value is None)
+
+
+def alike(one: Outcome, other: Outcome) -> bool:
+    if one.error is not None or other.error is not None:
+        return type(one.error) is type(other.error)
+    return one.changed == other.changed and same(one.value, other.value)

@@ -1,0 +1,27 @@
+"""Choosing a method (notebook 09)."""
+
+
+def structured_or_not():
+    """For each situation "structured", "unstructured" or "2:4"."""
+    return {
+        "an ordinary CPU with dense kernels must answer faster": "structured",
+        "the file must halve, and be loaded as a dense model": "structured",
+        "90% must go with the least loss, speed does not matter": "unstructured",
+        "a GPU with sparse tensor cores, half of the weights go": "2:4",
+    }
+
+
+def choose_and_report(validation, test):
+    """(method, its test F1), chosen honestly; both arguments are dicts from method to F1."""
+    best = max(validation, key=validation.get)
+    return best, test[best]
+
+
+def checked_options(known, method, options):
+    """`options`, if `known` (method to a list of option names) has the method and all of them; else ValueError."""
+    if method not in known:
+        raise ValueError(f"method is {method!r}; the methods are {', '.join(known)}.")
+    unknown = [name for name in options if name not in known[method]]
+    if unknown:
+        raise ValueError(f"{method} has no option {', '.join(unknown)}; it has {', '.join(known[method])}.")
+    return options

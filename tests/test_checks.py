@@ -1,0 +1,263 @@
+"""The exercises: each check accepts its solution, and tells each known mistake, and each accident, from the others."""
+
+import ast
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from models import make
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pruning_course import (  # noqa: E402
+    Masks,
+    incremental_fraction,
+    input_norms,
+    keep_globally,
+    keep_n_of_m,
+    keep_per_row,
+    prunable_layers,
+    sparsity_at,
+    sparsity_report,
+)
+from pruning_course.architectures import linear_layers, tied_layers  # noqa: E402
+from pruning_course.schedules import exponential  # noqa: E402
+from pruning_course.teaching import checks, solutions  # noqa: E402
+from pruning_course.teaching.checks import CHECKS, Verdict, progress  # noqa: E402
+from pruning_course.teaching.checks.check import AS_FOUND  # noqa: E402
+from pruning_course.teaching.notebook_map import STOPS  # noqa: E402
+from tools import notebooks  # noqa: E402
+
+SOURCE = ROOT / "notebooks/source/10_exercises.py"
+EXERCISE = re.compile(
+    r"### (\d+)\. .+\n\n\*(?P<kind>[A-Z][\w ]+) · (?P<minutes>\d+) minutes · (?P<dots>●+○*) · (?P<about>.+)\*"
+)
+every_check = pytest.mark.parametrize("name", CHECKS)
+mistakes = pytest.mark.parametrize(
+    ("name", "number"), [(name, number) for name, check in CHECKS.items() for number in range(len(check.mistakes))]
+)
+
+
+@every_check
+def test_the_solution_is_right(name):
+    verdict = CHECKS[name](getattr(solutions, name))
+    assert verdict.passed, verdict
+    assert verdict.hint == ""
+    assert getattr(checks, f"check_{name}") is CHECKS[name]
+
+
+@mistakes
+def test_a_known_mistake_is_named(name, number):
+    mistake = CHECKS[name].mistakes[number]
+    verdict = CHECKS[name](mistake.function)
+    assert not verdict.passed
+    assert verdict.message.endswith(mistake.says)
+    assert verdict.hint
+
+
+@every_check
+def test_there_are_three_known_mistakes_and_their_messages_differ(name):
+    messages = {mistake.says for mistake in CHECKS[name].mistakes}
+    assert len(messages) == len(CHECKS[name].mistakes) >= 3
+
+
+@every_check
+@pytest.mark.parametrize("how", ["pass", "return None", "raise NotImplementedError()"])
+def test_not_done_yet_is_no_error(name, how):
+    namespace = {}
+    exec(f"def answer(*given):\n    {how}", namespace)
+    verdict = CHECKS[name](namespace["answer"])
+    assert not verdict.passed and f"`{name}` is still to be written" in verdict.message
+
+
+@every_check
+def test_what_a_function_raises_is_told(name):
+    def breaks(*given):
+        raise RuntimeError("no luck\nand more")
+
+    verdict = CHECKS[name](breaks)
+    assert not verdict.passed and "raises RuntimeError (no luck)" in verdict.message and verdict.hint
+
+
+@every_check
+@pytest.mark.parametrize("answer", [object(), "text", 0.25, [], {}, torch.zeros(2, 9)], ids=repr)
+def test_an_answer_of_another_kind_is_told_in_a_sentence(name, answer):
+    verdict = CHECKS[name](lambda *given: answer)
+    assert not verdict.passed
+    assert verdict.message.endswith(".") and " at 0x" not in repr(verdict) and "Traceback" not in repr(verdict)
+
+
+@every_check
+def test_a_call_instead_of_the_function_is_noticed(name):
+    verdict = CHECKS[name](None)
+    assert not verdict.passed and "without brackets" in verdict.message
+
+
+def test_a_changed_input_is_noticed():
+    def in_place(scores, sparsity):
+        keep = solutions.keep_exactly(scores, sparsity)
+        scores *= keep
+        return keep
+
+    assert "changes the tensors that it is given" in checks.check_keep_exactly(in_place).message
+
+    def silenced_in_place(attention, head):
+        attention.output.weight.data[:, head * attention.size : (head + 1) * attention.size] = 0
+        return attention
+
+    assert "changes the tensors that it is given" in checks.check_silence_head(silenced_in_place).message
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("keep_exactly", lambda scores, sparsity: scores.float(), "it should be a bool tensor"),
+        ("keep_exactly", lambda scores, share: solutions.keep_exactly(scores, share).flatten(), "should be (2, 3)"),
+        ("keep_exactly", lambda scores, sparsity: [True] * 10, "it should return a tensor"),
+        ("bytes_on_disk", lambda keep: 32, "it should return a tuple"),
+        ("state_to_save", lambda layer: {"weight": 1}, "the keys should be weight, bias"),
+        ("fraction_to_remove", lambda current, target: "1/7", "it should return a number"),
+        ("step_and_hold", lambda optimizer, weight, keep: True, "it should return `weight`"),
+        ("remove_head", lambda attention, head: nn.Linear(2, 2), "it should return a TinyAttention"),
+        ("wanda_rescues", lambda: ([0.1, 0.2, 0.3], [1, 2, 3]), "an even number"),
+        ("winning_ticket", lambda a, b, sparsity: torch.ones(4), "expected [0, -0.1, 0, -0.4], got [1, 1, 1, 1]"),
+    ],
+)  # fmt: skip
+def test_another_wrong_answer_gets_a_fitting_sentence(name, answer, words):
+    assert words in CHECKS[name](answer).message
+
+
+@pytest.mark.parametrize("name", ["five_against_five", "forty_to_sixty", "structured_or_not"])
+def test_where_the_answer_is_all_it_is_not_told(name):
+    assert all("expected" not in CHECKS[name](mistake.function).message for mistake in CHECKS[name].mistakes)
+
+
+def test_right_answers_of_other_shapes_are_right():
+    assert checks.check_slow_fast_slow(lambda p: p**3 * (10 - 15 * p + 6 * p * p)).passed
+    assert checks.check_wanda_rescues(lambda: ((-0.2, 9, 8, 0.1), (100, 1, 1, 0))).passed
+    assert checks.check_forty_to_sixty(lambda: torch.tensor(1 / 3)).passed
+
+    def hold(optimizer, weight, keep):
+        optimizer.step()
+        weight.data[~keep] = 0
+        return weight
+
+    assert checks.check_step_and_hold(hold).passed
+
+
+def test_a_verdict_reads_well_in_a_terminal_and_in_a_notebook():
+    verdict = Verdict(False, "Two are missing.", "Count.")
+    assert repr(verdict) == "Not yet. Two are missing.\nHint: Count."
+    assert verdict._repr_markdown_() == "**Not yet.** Two are missing.\n\n*Hint:* Count."
+    assert repr(Verdict(True, "All cases.")) == "Right. All cases."
+
+
+def test_progress_counts_and_names_the_next():
+    none = {name: lambda *given: None for name in CHECKS}
+    first, second, *_ = CHECKS
+    assert repr(progress(none)) == f"Not yet. 0 of {len(CHECKS)} exercises are right. The next one is `{first}`."
+    one = none | {first: getattr(solutions, first), "other": 3}
+    assert progress(one).message == f"1 of {len(CHECKS)} exercises are right. The next one is `{second}`."
+    assert progress({name: getattr(solutions, name) for name in CHECKS}).passed
+
+
+# The solutions, against the library.
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.13, 0.5, 0.77, 1.0])
+def test_the_selections_are_those_of_the_library(sparsity):
+    torch.manual_seed(0)
+    scores = torch.randint(0, 6, (7, 12)).float()  # many ties
+    assert torch.equal(solutions.keep_exactly(scores, sparsity), keep_globally({"": scores}, sparsity)[""])
+    assert torch.equal(solutions.keep_per_output(scores, sparsity), keep_per_row({"": scores}, sparsity)[""])
+    assert torch.equal(solutions.keep_two_of_four(scores), keep_n_of_m({"": scores}, 2, 4)[""])
+
+
+def test_the_schedules_are_those_of_the_library():
+    for step in range(0, 130, 7):
+        assert solutions.cubic_sparsity(step, 20, 100, 0.8) == pytest.approx(sparsity_at(step, 20, 100, 0.0, 0.8))
+        assert solutions.fast_then_slow(step / 130) == pytest.approx(exponential(step / 130))
+    for current, target in [(0.0, 0.5), (0.4, 0.6), (0.8, 1.0), (1.0, 1.0)]:
+        assert solutions.fraction_to_remove(current, target) == incremental_fraction(current, target)
+
+
+def test_the_wanda_scores_are_those_of_the_library():
+    torch.manual_seed(0)
+    layer, inputs, mask = nn.Linear(6, 4), torch.randn(3, 5, 6), torch.rand(3, 5) > 0.3
+    norms = input_norms(layer, {"": layer}, [inputs[mask]], num_samples=int(mask.sum()))[""].float()
+    scores = solutions.wanda_scores(layer.weight.detach(), inputs, mask)
+    torch.testing.assert_close(scores, layer.weight.detach().abs() * norms * mask.sum().sqrt())
+
+
+def test_the_counts_are_those_of_the_library():
+    layer = nn.Linear(8, 6, bias=False)
+    keep = torch.rand(6, 8, generator=torch.Generator().manual_seed(0)) > 0.8
+    keep[2], keep[:, 3] = False, False
+    report = sparsity_report(layer, Masks.apply(layer, {"": keep}))
+    assert solutions.bytes_on_disk(keep) == (report.bytes_dense, report.bytes_csr, report.bytes_shrunk)
+    assert solutions.selected_sparsity(layer, {"": keep}) == pytest.approx(report.selected)
+
+
+def test_the_layers_are_those_of_the_library():
+    bert, gpt2 = make("bert"), make("gpt2")
+    assert solutions.attention_layers(list(linear_layers(bert))) == list(prunable_layers(bert, "attention"))
+    assert set(solutions.untied(gpt2)) == {
+        name for name, module in gpt2.named_modules() if isinstance(module, nn.Linear) and name not in tied_layers(gpt2)
+    }
+
+
+# The notebook.
+
+
+def cells(solved: bool) -> list:
+    return [cell for cell in notebooks.from_source(SOURCE, solved).cells if cell.cell_type == "code"]
+
+
+def functions(solved: bool) -> dict[str, str]:
+    """Name to code, of the cells that define a function, in order."""
+    codes = [cell.source for cell in cells(solved) if cell.source.startswith("def ")]
+    return {re.match(r"def (\w+)", code)[1]: code for code in codes}
+
+
+def test_the_notebook_has_every_exercise_once_and_in_order():
+    checked = [re.fullmatch(r"checks\.check_(\w+)\(\1\)", cell.source) for cell in cells(solved=False)]
+    assert [match[1] for match in checked if match] == list(functions(solved=False))
+    assert sorted(functions(solved=False)) == sorted(CHECKS)
+    assert len(CHECKS) >= 20
+
+
+@every_check
+def test_the_solution_in_the_notebook_is_the_one_in_the_package(name):
+    here, there = functions(solved=True)[name], inspect.getsource(getattr(solutions, name))
+    assert ast.dump(ast.parse(here)) == ast.dump(ast.parse(there))
+    assert any(line.strip().startswith("# ") for line in here.splitlines()), "it explains nothing"
+
+
+@every_check
+def test_what_a_learner_finds_is_told_to_be_unfinished(name):
+    namespace = {}
+    imports = next(cell.source for cell in cells(solved=False) if "import torch" in cell.source)
+    exec(f"{imports}\n{functions(solved=False)[name]}", namespace)
+    verdict = CHECKS[name](namespace[name])
+    assert not verdict.passed
+    assert re.search(rf"{re.escape(AS_FOUND)}$|still to be written|still to be filled in", verdict.message)
+
+
+def test_each_exercise_says_what_it_is_and_has_three_hints():
+    tasks = [cell.source for cell in notebooks.from_source(SOURCE).cells if cell.source.startswith("### ")]
+    heads = [EXERCISE.match(task) for task in tasks]
+    assert all(heads) and [int(head[1]) for head in heads] == list(range(1, len(CHECKS) + 1))
+    assert all(len(head["dots"]) == 3 for head in heads)
+    for task in tasks:
+        assert re.findall(r"<details><summary>(.+)</summary>", task) == ["Hint 1", "Hint 2", "Hint 3"]
+        assert task.count("</details>") == 3
+    [minutes] = [stop.minutes for stop in STOPS if stop.slug == SOURCE.stem]
+    assert sum(int(head["minutes"]) for head in heads) == minutes
+    bugs = [head for head in heads if head["kind"] == "Find the bug"]
+    assert len(bugs) >= 10 and all(re.match(r"S\d+", head["about"]) for head in bugs)
+    assert sum("the lecture's" in head["about"] for head in heads) == 3
