@@ -54,6 +54,39 @@ def test_the_same_source_gives_the_same_bytes(folder):
     assert cells[1].metadata == {"tags": ["nbval-ignore-output"], "nbval_reason": "it varies"}
 
 
+EXERCISE = """\
+# %% [markdown]
+# # Try
+#
+# [a badge](https://x.org/blob/v1/notebooks/00_a.ipynb) and [a link](01_b.ipynb#here)
+
+# %%
+def two():
+    ### BEGIN SOLUTION
+    # one and one
+    return 2
+    ### END SOLUTION
+    return 3
+
+
+# %%
+two()
+"""
+
+
+def test_exercises_make_two_notebooks(folder):
+    source = folder / "source/00_a.py"
+    source.write_text(EXERCISE)
+    assert notebooks.notebooks_of(source) == [folder / "00_a.ipynb", folder / "solutions/00_a.ipynb"]
+    assert all(notebooks.source_of(path) == source for path in notebooks.notebooks_of(source))
+    to_do, solved = ([cell.source for cell in notebooks.from_source(source, s).cells] for s in (False, True))
+    assert to_do[1] == "def two():\n    # YOUR CODE HERE\n    return 3"
+    assert solved[1] == "def two():\n    # one and one\n    return 2"
+    assert to_do[2] == solved[2] == "two()"
+    assert to_do[0].startswith("# Try\n") and solved[0].startswith("# Try: the solutions\n")
+    assert "blob/v1/notebooks/solutions/00_a.ipynb) and [a link](../01_b.ipynb#here)" in solved[0]
+
+
 def test_build_writes_what_is_fit_and_refuses_the_rest(folder):
     source = folder / "source/00_a.py"
     source.write_text("# %%\nimport sys\nprint('so far so good')\n\n# %%\nprint('a warning', file=sys.stderr)\n")
