@@ -9,8 +9,8 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 class FineTuneConfig:
     """The settings of `fine_tune_after_pruning`.
 
-    Three learning rates can be compared: `lr * lr_factor` all the time; the same with `decay`; and `rewind_lr`, the rates
-    of the original training once more, which Renda et al. 2020 (arXiv 2003.02389) found better than a small fixed one.
+    Three learning rates can be compared: `lr * lr_factor` all the time; the same with `decay`; and `rewind_lr`, the
+    rates of the original training again, that Renda et al. 2020 (arXiv 2003.02389) found better than a small fixed one.
 
     Args:
         fine_tune_epochs: whole epochs, at least 1.
