@@ -64,6 +64,9 @@ def load_language_model(name: str | None = None) -> tuple[nn.Module, PreTrainedT
         model = AutoModelForCausalLM.from_pretrained(
             str(file.parent), gguf_file=file.name, local_files_only=True, dtype=torch.float32
         )
+        if getattr(model, "hf_quantizer", None) is not None:
+            # The weights are plain floats by now. transformers 5 still calls them quantised, and would not save them.
+            model.hf_quantizer.remove_quantization_config(model)
         return model.eval(), _smollm2_tokenizer()
 
 
