@@ -10,7 +10,7 @@ class FineTuneConfig:
     """The settings of `fine_tune_after_pruning`.
 
     Three learning rates can be compared: `lr * lr_factor` all the time; the same with `decay`; and `rewind_lr`, the
-    rates of the original training again, that Renda et al. 2020 (arXiv 2003.02389) found better than a small fixed one.
+    rates of the original training again; Renda et al. 2020 (arXiv 2003.02389) found them better than a small one.
 
     Args:
         fine_tune_epochs: whole epochs, at least 1.
