@@ -1,10 +1,11 @@
 import copy
+import inspect
 import logging
 
 import pytest
 import torch
 from models import FAMILIES, GQA, SMALL, make
-from transformers import BertConfig, LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from pruning_course import Masks, Removal, shrink
 from pruning_course.architectures import out_in
@@ -113,20 +114,47 @@ def test_removed_layers_are_as_if_never_there(family):
     assert (logits(model) - logits(wanted)).abs().max() <= 1e-6
 
 
+DECODER_CASES = ("uneven", "headless first", "headless last", "fewer layers")
+
+
+def decoder(family: str, case: str):
+    removal = {
+        "uneven": REMOVALS["heads"],
+        "headless first": all_heads(family, 0),
+        "headless last": all_heads(family, 1),
+        "fewer layers": Removal(layers=[0]),
+    }[case]
+    return shrink(lively(family), removal)
+
+
 @pytest.mark.parametrize("family", DECODERS)
-@pytest.mark.parametrize("case", ["uneven", "headless", "layer"])
+@pytest.mark.parametrize("case", DECODER_CASES)
 def test_generation_with_a_cache_is_generation_without(family, case):
-    removal = {"uneven": REMOVALS["heads"], "headless": all_heads(family), "layer": Removal(layers=[0])}[case]
-    model = shrink(lively(family), removal)
-    prompt = {"input_ids": torch.tensor([[5, 9, 11], [7, 3, 4]]), "attention_mask": torch.ones(2, 3, dtype=torch.long)}
-    some = {"max_new_tokens": 9, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    model = decoder(family, case)
+    mask = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])
+    prompt = {"input_ids": torch.tensor([[0, 0, 5, 9], [7, 3, 4, 11]]), "attention_mask": mask}
+    some = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     cached = model.generate(**prompt, **some, use_cache=True)
     assert cached.shape == (2, 12)
-    ids = prompt["input_ids"]
-    for _ in range(9):
+    assert torch.equal(cached, model.generate(**prompt, **some, use_cache=False))
+    ids = prompt["input_ids"][1:]
+    for _ in range(8):
         ids = torch.cat([ids, model(input_ids=ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
-    assert torch.equal(cached, ids)
+    assert torch.equal(cached[1:], ids)
     assert model.generate(**prompt, **some, num_beams=2).shape == (2, 12)  # beams reorder the cache
+
+
+@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("case", DECODER_CASES)
+@torch.no_grad()
+def test_a_cache_that_is_filled_by_hand_knows_its_length(family, case):
+    model = decoder(family, case)
+    ids = batch()["input_ids"]
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    cache = DynamicCache(config=model.config)
+    parts = [model(input_ids=part, use_cache=True, **{name: cache}).logits for part in (ids[:, :4], ids[:, 4:])]
+    assert cache.get_seq_length() == 7 and len(cache.layers) == len(sizes(model))
+    assert (torch.cat(parts, dim=1) - model(input_ids=ids).logits).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -152,6 +152,26 @@ def test_pruning_again_takes_more_and_never_less():
     assert [size.neurons for size in sizes(model)] == [6, 6]
 
 
+def test_what_is_pruned_stays_first_in_line_however_weak_others_become():
+    model = lively("bert")
+    block = model.bert.encoder.layer[0]
+    for rows in (block.intermediate.dense.weight.data, block.output.dense.weight.data.T):
+        rows[:6] /= 1000
+    pruner = StructuredPruner(model, 0.25)
+    pruner.prune()
+    assert pruner.removal.neurons[0] == tuple(range(6))
+    for rows in (
+        block.intermediate.dense.weight.data,
+        block.intermediate.dense.bias.data,
+        block.output.dense.weight.data.T,
+    ):
+        rows[10:] = 0
+    pruner.target_sparsity = 0.5
+    pruner.prune()
+    assert pruner.removal.neurons[0] == (*range(6), *range(18, 24))
+    assert pruner.get_sparsity()["overall"] == 0.5
+
+
 def test_a_hold_ends_and_what_was_trained_stays():
     model = lively("bert")
     pruner = StructuredPruner(model, 0.5)
@@ -189,10 +209,22 @@ def test_gradients_do_not_depend_on_batches_and_padding():
         StructuredPruner(model, 0.5, structure="head", importance="gradient").calibrate(batches, 2).scores()
         for batches in ([both], one_by_one, pairs)
     ]
-    for name in results[0]:
+    assert results[0].keys() == {"bert.encoder.layer.0", "bert.encoder.layer.1"}
+    for group in units(model, "head"):
+        name = f"bert.encoder.layer.{group.block}"
+        first, second = (importance.gate_gradients(model, {"": group}, [sample], 1)[""] for sample in one_by_one)
+        assert torch.allclose(results[0][name], (first + second) / 2, rtol=1e-4)
         assert torch.allclose(results[0][name], results[1][name], rtol=1e-4)
         assert torch.equal(results[1][name], results[2][name])
-    assert results[0].keys() == {"bert.encoder.layer.0", "bert.encoder.layer.1"}
+
+
+def test_a_language_model_does_not_learn_its_padding():
+    model = lively("gpt2")
+    labels = torch.where(batch()["attention_mask"].bool(), batch()["input_ids"], -100)
+    groups = {str(group.block): group for group in units(model, "head")}
+    told = importance.gate_gradients(model, groups, [batch() | {"labels": labels}], 2)
+    untold = importance.gate_gradients(model, groups, [batch()], 2)
+    assert all(torch.equal(told[name], untold[name]) for name in groups)
 
 
 def test_a_head_that_nobody_listens_to_goes_first():

@@ -24,7 +24,7 @@ def fold_constants(model: nn.Module, removal: Removal) -> None:
 
     A neuron is constant where all its incoming weights are 0: it gives activation(bias), times the other bias behind a
     gate. A head is constant where its value weights are 0: attention sums to 1, so whatever it looks at, it gives its
-    value bias. Other units add nothing. (torch.ao.pruning does so for neurons.)
+    value bias. What is not constant adds nothing. (torch.ao.pruning does so for neurons.)
 
     Raises ValueError, before anything is changed, where there is something to add and no bias to add it to.
     """
@@ -49,12 +49,11 @@ def fold_constants(model: nn.Module, removal: Removal) -> None:
 
 
 def _neurons(model: nn.Module, family: Family, block: nn.Module, group: Units, chosen: Tensor) -> Tensor:
-    biases = [_constants(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
-    given = attrgetter(ACTIVATIONS[family.ffn_in[0]])(block)(biases[0])
-    constant = torch.stack([~bias.isnan() for bias in biases]).all(0)
-    for other in biases[1:]:
+    given, *others = [_constants(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
+    given = attrgetter(ACTIVATIONS[family.ffn_in[0]])(block)(given)
+    for other in others:
         given = given * other
-    return given.where(constant, 0.0)
+    return given.nan_to_num(0.0)
 
 
 def _heads(model: nn.Module, family: Family, block: nn.Module, group: Units, chosen: Tensor) -> Tensor:
@@ -63,8 +62,7 @@ def _heads(model: nn.Module, family: Family, block: nn.Module, group: Units, cho
     values = group.rows[name][chosen]
     if len(family.qkv) == 1:
         values = values[:, -columns.shape[1] :]
-    given = _constants(model.get_submodule(name), values)
-    given = given.masked_fill(given.isnan().any(1, keepdim=True), 0.0)
+    given = _constants(model.get_submodule(name), values).nan_to_num(0.0)
     return given.repeat(1, columns.shape[1] // given.shape[1])  # every query of a group reads the same value
 
 
