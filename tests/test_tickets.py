@@ -3,6 +3,7 @@ import json
 
 import pytest
 import torch
+from models import make
 from torch import nn
 
 from pruning_course import Masks, find_ticket, keep_globally, prunable_layers, rewind, shuffled
@@ -198,3 +199,20 @@ def test_shuffled_masks_are_spread_evenly():
     keep = {"a": torch.tensor([[True, True, False], [False, False, False]])}
     mean = torch.stack([shuffled(keep, seed)["a"] for seed in range(20_000)]).float().mean(0)
     assert torch.allclose(mean, torch.full((2, 3), 1 / 3), atol=0.014)
+
+
+def test_tied_weights_and_conv1d_survive_the_folder(tmp_path):
+    begun = []
+
+    def train(model, masks, first, last):
+        begun.append(bits(model))
+
+    request = dict(steps=2, rounds=1, share=0.5, prune_layers="ffn", folder=tmp_path)
+    first = find_ticket(lambda: make("gpt2"), train, **request)
+    again = find_ticket(lambda: make("gpt2"), train, **request)
+    assert len(begun) == 2 and same(first[1].keep, again[1].keep)
+    assert list(first[1].keep) == list(prunable_layers(make("gpt2"), "ffn"))
+    model = make("gpt2", seed=1)
+    rewind(model, again[1].start, again[1].keep)
+    assert same(bits(model), begun[1])
+    assert model.lm_head.weight is model.transformer.wte.weight
