@@ -1,11 +1,14 @@
-"""What a set of masks does to a model, in numbers: two shares and four sizes."""
+"""What pruning does to a model, in numbers: two shares, four sizes, and the work of a forward pass."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_course.architectures import linear_layers, out_in, tied_layers
+from pruning_course.calibration import as_batch, calibrating, run
 from pruning_course.masks import owners
 
 INDEX_BYTES = 4  # torch can index a CSR tensor with int32
@@ -77,6 +80,18 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
             if name not in masks
         },
     )
+
+
+def multiply_adds(model: nn.Module, batch) -> int:
+    """The multiplications, each with its addition, of all matrix products in one forward pass over `batch`.
+
+    Counted by torch's FlopCounterMode, which calls them two operations. Padding and masked weights count as any number
+    does: a processor multiplies by them too. What a batch can be, and what is raised, as `input_norms`.
+    """
+    # The fused attention of the CPU is a product that the counter does not know; spelled out, it is two that it knows.
+    with calibrating(model), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run(model, as_batch(batch))
+    return counter.get_total_flops() // 2
 
 
 def _csr_bytes(keep: Tensor, itemsize: int) -> int:

@@ -6,7 +6,8 @@ from models import make
 from safetensors.torch import save_file
 from torch import nn
 
-from pruning_course import MagnitudePruner, Masks, sparsity_report
+from pruning_course import MagnitudePruner, Masks, StructuredPruner, sparsity_report
+from pruning_course.report import multiply_adds
 
 
 def test_two_shares_and_what_was_left_out():
@@ -62,3 +63,18 @@ def test_masks_of_another_model_are_refused():
         sparsity_report(model, {"7": torch.ones(2, 2, dtype=torch.bool)})
     with pytest.raises(ValueError, match=r"is \(2, 2\), its weight is \(6, 8\)"):
         sparsity_report(model, {"0": torch.ones(2, 2, dtype=torch.bool)})
+
+
+def test_multiply_adds_are_the_products_of_the_shapes():
+    assert multiply_adds(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.rand(5, 4)) == 5 * 36
+    model = make("bert").train()
+    batch = {"input_ids": torch.ones(3, 7, dtype=torch.long), "attention_mask": torch.ones(3, 7, dtype=torch.long)}
+    attention = 4 * 16 * 16 + 2 * 7 * 16  # a token: four projections, and the scores and means over 7 tokens
+    rest = 16 * 16 + 16 * 3  # a text: pooler and classifier
+    dense = 3 * (7 * 2 * (attention + 2 * 16 * 24) + rest)
+    assert multiply_adds(model, batch) == dense
+    assert model.training and all(parameter.grad is None for parameter in model.parameters())
+    pruner = StructuredPruner(model, 0.5)
+    pruner.prune()
+    assert multiply_adds(model, batch) == dense  # zeros are multiplied
+    assert multiply_adds(pruner.shrink(), batch) == dense - 3 * 7 * 2 * 2 * 16 * 12

@@ -30,6 +30,7 @@ _HOME = {
     "load_tokenizer": "encoder",
     "make_batches": "encoder",
     "make_mlp": "digits",
+    "milliseconds": "timing",
     "perplexity": "language_model",
     "predict": "encoder",
 }
