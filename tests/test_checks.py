@@ -141,6 +141,7 @@ def test_right_answers_of_other_shapes_are_right():
     assert checks.check_slow_fast_slow(lambda p: p**3 * (10 - 15 * p + 6 * p * p)).passed
     assert checks.check_wanda_rescues(lambda: ((-0.2, 9, 8, 0.1), (100, 1, 1, 0))).passed
     assert checks.check_forty_to_sixty(lambda: torch.tensor(1 / 3)).passed
+    assert checks.check_bytes_on_disk(lambda keep: [torch.tensor(x) for x in solutions.bytes_on_disk(keep)]).passed
 
     def hold(optimizer, weight, keep):
         optimizer.step()

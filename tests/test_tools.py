@@ -164,6 +164,20 @@ def test_badges_change_every_address_and_nothing_else(course, monkeypatch):
     assert badges.move(*old, course) == []
 
 
+def test_both_notebooks_of_exercises_move_along(course, monkeypatch):
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
+    source = course / "notebooks/source/00_a.py"
+    source.write_text(
+        source.read_text() + "\n# %%\ndef two():\n    ### BEGIN SOLUTION\n    return 2\n    ### END SOLUTION\n"
+    )
+    twins = notebooks.notebooks_of(source)
+    for path in twins:
+        notebooks.save(notebooks.from_source(source, solved=path.parent.name == "solutions"), path)
+    badges.move("someone/pruning", "v2", course)
+    assert all(notebooks.is_current(path, source) for path in twins)
+    assert "someone/pruning/v2?urlpath=lab/tree/notebooks/solutions/00_a.ipynb" in twins[1].read_text()
+
+
 def test_a_stale_notebook_stays_stale(course, monkeypatch):
     monkeypatch.setattr(notebooks, "NOTEBOOKS", course / "notebooks")
     source = course / "notebooks/source/00_a.py"

@@ -14,9 +14,9 @@ EXERCISES = ROOT / "notebooks/10_exercises.ipynb"
 TOP = """\
 # What the lecture says, and what was found
 
-The course grew out of a lecture on pruning. Twenty-nine of its statements did not survive a measurement or a close look.
-Here is each of them: what was said, in our words, what was found, what is true, in which notebook it is shown, and
-which tests hold it. This page is made of `lecture-ledger.yaml`.
+The course grew out of a lecture on pruning. Twenty-nine of its statements did not survive a measurement or a close
+look. Here is each of them: what was said, in our words, what was found, what is true, in which notebook it is shown,
+and which tests hold it. This page is made of `lecture-ledger.yaml`.
 
 | | the lecture says | measured or shown | what is true | where | tests |
 |---|---|---|---|---|---|

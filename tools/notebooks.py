@@ -110,7 +110,7 @@ def with_solution(code: str) -> str:
 def one_folder_down(text: str) -> str:
     """Markdown for notebooks/solutions/: the title says so, links and badges lead where they did."""
     text = re.sub(r"\A# (.*)", r"# \1: the solutions", text)
-    text = re.sub(r"\]\(([\w/]+\.ipynb)", r"](../\1", text)
+    text = re.sub(r"\]\((?!\w+:|#)", "](../", text)
     return re.sub(r"(/notebooks/)(\w+\.ipynb\))", r"\1solutions/\2", text)
 
 

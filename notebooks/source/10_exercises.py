@@ -15,8 +15,8 @@
 #
 # [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/10_exercises.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/10_exercises.ipynb)
 #
-# Thirty exercises, in the order of the course. In about half of them you repair a short function that is wrong: each has a mistake
-# that the lecture makes, or that public code makes. In the others you compute, predict, or write a few lines of your own.
+# Thirty exercises, in the order of the course. In eighteen of them you repair a short function that is wrong, each with a mistake
+# that the lecture makes or invites; its S-number stands beside it. In the others you compute, predict, or write a few lines of your own.
 #
 # ## You will be able to
 #
@@ -1319,8 +1319,8 @@ checks.check_structured_or_not(structured_or_not)
 #
 # *Find the bug · 4 minutes · ●○○ · S17*
 #
-# Several methods were run; `validation` and `test` are dicts from method to F1. Return the method that you would choose, and the F1 that you would
-# report for it.
+# The lecture's table says which method is best, and not on which data. Here several methods were run; `validation` and `test` are dicts from method
+# to F1. Return the method that you would choose, and the F1 that you would report for it.
 #
 # <details><summary>Hint 1</summary>
 #

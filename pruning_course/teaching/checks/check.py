@@ -4,9 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from torch import Tensor
-
-from pruning_course.teaching.checks.compare import difference, difference_untold, kind_problem, same
+from pruning_course.teaching.checks.compare import difference, difference_untold, kind_problem, plain, same
 from pruning_course.teaching.checks.verdict import Verdict
 
 AS_FOUND = "The function that you found does the same."
@@ -75,9 +73,7 @@ class Check:
             if problem:
                 return self._explained(f"{case.told}: {problem}", outcomes)
         count = len(self.cases)
-        return Verdict(
-            True, f"`{self.name}` is as it should be in {'the case' if count == 1 else f'all {count} cases'}."
-        )
+        return Verdict(True, f"`{self.name}`: {count} of {count} case{'s' if count > 1 else ''}.")
 
     def _outcome(self, function: Callable, case: Case) -> Outcome:
         given = copy.deepcopy(case.given)
@@ -85,9 +81,7 @@ class Check:
             value = self._run(function, *given)
         except Exception as error:  # whatever a learner's function raises is told, and must not stop the notebook
             return Outcome(error=error)
-        if isinstance(value, Tensor) and value.dim() == 0:
-            value = value.item()
-        return Outcome(value, changed=not same(given, case.given))
+        return Outcome(plain(value), changed=not same(given, case.given))
 
     def _problem(self, case: Case, outcome: Outcome) -> str:
         """What is wrong with this outcome, in a sentence; "" if nothing is."""

@@ -8,6 +8,15 @@ import torch
 from torch import Tensor, nn
 
 
+def plain(value):
+    """The same with numbers for tensors that hold a single number without a shape, also inside lists and dicts."""
+    if isinstance(value, Tensor) and value.dim() == 0:
+        return value.item()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
+
+
 def same(value, expected) -> bool:
     """Equal in kind, shape and content; floats to four digits."""
     if isinstance(expected, nn.Module):

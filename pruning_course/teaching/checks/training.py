@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from pruning_course.selection import keep_globally
+from pruning_course.selection import keep_per_row
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake, WrongKind
 from pruning_course.teaching.checks.masks import mask
 
@@ -185,7 +185,7 @@ TRAINED = torch.tensor([0.2, -0.8, 0.1, 0.7])
 
 
 def _kept(scores, sparsity):
-    return keep_globally({"": scores.abs()}, sparsity)[""]
+    return keep_per_row({"": scores.abs()[None]}, sparsity)[""][0]
 
 
 check_winning_ticket = Check(

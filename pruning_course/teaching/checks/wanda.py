@@ -2,7 +2,7 @@
 
 import torch
 
-from pruning_course.selection import keep_per_row, keep_per_tensor
+from pruning_course.selection import keep_per_row
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake, WrongKind
 from pruning_course.teaching.checks.masks import mask
 
@@ -139,7 +139,7 @@ check_keep_per_output = Check(
             "How many weights does each row keep? The paper compares the inputs of one output with each other.",
         ),
         Mistake(
-            lambda scores, sparsity: keep_per_tensor({"": scores}, sparsity)[""],
+            lambda scores, sparsity: keep_per_row({"": scores.view(1, -1)}, sparsity)[""].view_as(scores),
             "The count is exact, but over the whole tensor: a row of small scores loses everything.",
             "Work along dim=1.",
         ),
