@@ -2,6 +2,7 @@
 
 from pruning_course.architectures import prunable_layers
 from pruning_course.calibration import InputNorms, input_norms
+from pruning_course.checkpoint import load_pruned, save_pruned
 from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
 from pruning_course.masks import Masks
 from pruning_course.pruners import (
@@ -39,8 +40,10 @@ __all__ = [
     "keep_n_of_m",
     "keep_per_row",
     "keep_per_tensor",
+    "load_pruned",
     "prunable_layers",
     "rewind",
+    "save_pruned",
     "shrink",
     "shuffled",
     "sparsity_at",
