@@ -84,7 +84,7 @@ def test_binder_installs_what_conda_forge_lacks():
 def test_every_direct_dependency_has_an_exact_version():
     exact = constraints()
     assert str(exact["torch"]) == "torch==2.13.0"
-    for name, requirement in requirements("notebooks", "test").items():
+    for name, requirement in requirements("cluster", "notebooks", "test").items():
         [pin] = exact[name.lower()].specifier
         assert pin.operator == "=="
         assert pin.version in requirement.specifier
