@@ -84,7 +84,7 @@ class InputSums:
     def add(self, name: str, inputs: Tensor, mask: Tensor | None = None) -> None:
         """Add `inputs` (..., in); `mask` as in `Batch`. ValueError where a real input is NaN or infinite."""
         rows = real_rows(inputs.detach(), mask)
-        sums = torch.stack([_sum_of_powers(part, NORMS[self.norm]) for part in rows.split(ROWS)])
+        sums = torch.stack(list(_sums_of_powers(rows, NORMS[self.norm])))
         if not sums.isfinite().all():
             raise ValueError(f"The input of {name} holds a NaN or infinite number, so it has no norm.")
         # On the CPU: not every accelerator has float64.
@@ -111,9 +111,14 @@ def real_rows(inputs: Tensor, mask: Tensor | None) -> Tensor:
     return rows[mask.flatten().to(rows.device)] if by_token and not mask.all() else rows
 
 
-def _sum_of_powers(rows: Tensor, power: int) -> Tensor:
-    rows = rows if rows.dtype == torch.float64 else rows.float()
-    return (rows.abs() if power == 1 else rows.square()).sum(0)
+def _sums_of_powers(rows: Tensor, power: int) -> Iterator[Tensor]:
+    """The sum of abs(x)^power over each `ROWS` of `rows` (n, in), in float32 at least: (in,) each."""
+    powers = None
+    for part in rows.split(ROWS):
+        part = part if part.dtype == torch.float64 else part.float()
+        # One buffer for all parts: on a CPU new memory costs more than the arithmetic.
+        powers = torch.empty_like(part) if powers is None else powers[: len(part)]
+        yield (torch.abs(part, out=powers) if power == 1 else torch.mul(part, part, out=powers)).sum(0)
 
 
 @contextmanager
