@@ -1,21 +1,17 @@
 """Global magnitude pruning of BERT-base's blocks (85M weights, 50%): ours against torch.nn.utils.prune.
 
-Each measurement is a process of its own, the three kinds in turn: a busy moment of the machine hits all of them.
 Ours keeps what `undo` needs. The plain read of the weights is the limit that no method can beat.
 """
 
 import json
-import resource
-import statistics
-import subprocess
 import sys
 import time
 
 import psutil
 import torch
+from side_by_side import here, in_turn, peak, print_medians, print_ratio
 from torch import nn
 from torch.nn.utils import prune
-from tqdm import tqdm
 
 from pruning_course import MagnitudePruner
 
@@ -57,27 +53,14 @@ def measure(kind: str) -> dict:
     seconds = time.perf_counter() - start
     pruned = sum(int((layer.weight == 0).sum()) for layer in model)
     del result
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "megabytes": (peak - before) / 1e6, "pruned": pruned}
+    return {"seconds": seconds, "megabytes": peak() - before / 1e6, "pruned": pruned}
 
 
 def main():
-    runs = {kind: [] for kind in KINDS}
-    for _ in tqdm(range(ROUNDS), desc="Rounds"):
-        for kind in KINDS:
-            answer = subprocess.run([sys.executable, __file__, kind], capture_output=True, text=True, check=True)
-            runs[kind].append(json.loads(answer.stdout))
+    runs = in_turn(here(KINDS), __file__, ROUNDS)
     print(f"Global magnitude, 84.9M weights, {SPARSITY:.0%}, {ROUNDS} rounds, {torch.get_num_threads()} threads")
-    print(f"{'':22}{'seconds, median':>18}{'least':>8}{'extra MB':>10}{'pruned':>12}")
-    for kind, found in runs.items():
-        seconds, megabytes = ([run[key] for run in found] for key in ("seconds", "megabytes"))
-        pruned = found[0]["pruned"] if kind != "read" else 0
-        print(f"{kind:22}{statistics.median(seconds):18.3f}{min(seconds):8.3f}{max(megabytes):10.0f}{pruned:12,}")
-    for key in ("seconds", "megabytes"):
-        a, b = (
-            statistics.median(run[key] for run in runs[kind]) for kind in ("torch.nn.utils.prune", "pruning_course")
-        )
-        print(f"torch needs {a / b:.1f} times the {key}")
+    print_medians(runs, {"seconds": ".3f", "megabytes": ".0f", "pruned": ",.0f"})
+    print_ratio(runs, "pruning_course", "torch.nn.utils.prune", "seconds", "megabytes")
 
 
 if __name__ == "__main__":
