@@ -139,6 +139,19 @@ def test_the_optimizer_gets_that_rate():
     assert used == pytest.approx([0.875, 0.625, 0.375, 0.125])
 
 
+def test_the_gradient_is_clipped_at_1_and_the_loss_is_that_of_the_rows():
+    model, batches = net(), batched(12, 8)  # 8 rows and 4
+    with torch.no_grad():
+        mean = sum(outputs(model, batch)[1] * len(batch["labels"]) for batch in batches) / 12
+    still = FineTuneConfig(1, lr=1e-12, optimizer="sgd")
+    assert fine_tune_after_pruning(model, batches, batches, None, still).train_loss == pytest.approx([mean.item()])
+    before, large = state(model), {"x": batches[0]["x"] * 1000, "labels": 1 - batches[0]["labels"]}
+    config = FineTuneConfig(1, lr=0.5, lr_factor=1.0, weight_decay=0.0, optimizer="sgd")
+    fine_tune_after_pruning(model, [large], batches, None, config)
+    moved = sum((tensor - before[name]).square().sum() for name, tensor in state(model).items()) ** 0.5
+    assert moved.item() == pytest.approx(0.5, rel=1e-3)
+
+
 class Killed(BaseException):
     pass
 
@@ -225,7 +238,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path):
 
 def test_parts_cover_all_rows_once_and_every_process_has_as_many():
     for rows, processes, micro in ((1, 1, None), (5, 1, 2), (17, 2, 4), (1, 3, None), (7, 4, 1), (32, 2, 1000)):
-        batch = {"x": torch.arange(rows * 2).reshape(rows, 2), "labels": torch.zeros(rows, 3)}
+        batch = {"labels": torch.zeros(rows, 3), "x": torch.arange(rows * 2).reshape(rows, 2)}
         split = [parts(batch, micro, process, processes) for process in range(processes)]
         assert len({len(mine) for mine in split}) == 1
         assert sum(share for mine in split for _, share in mine) == pytest.approx(1)
@@ -356,6 +369,7 @@ def test_a_loader_need_not_have_a_length_where_the_rate_is_constant():
             ValueError,
             r"float32 \(2,\); \(batch, labels",
         ),
+        (None, [{"x": torch.ones(0, 8), "labels": torch.ones(0, 3)}], None, ValueError, r"float32 \(0, 3\)"),
         ([], None, None, ValueError, "train_loader gave no batches in epoch 0"),
         (None, [], None, ValueError, "val_loader gave no batches"),
         (iter(batched(16)), None, None, ValueError, "no batches in epoch 1; it must give them anew"),

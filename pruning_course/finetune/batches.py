@@ -21,7 +21,7 @@ def checked(raw) -> dict[str, Tensor]:
     if "labels" not in batch:
         raise ValueError(f"A batch has only {', '.join(raw) or 'nothing'}; it must be {NEEDED}.")
     labels = batch["labels"]
-    if labels.dim() > 2 or labels.dim() < 1 or (labels.dim() == 1 and labels.is_floating_point()):
+    if labels.dim() not in (1, 2) or (labels.dim() == 1 and labels.is_floating_point()) or not len(labels):
         raise ValueError(
             f"The labels are {labels.dtype} {tuple(labels.shape)}; (batch, labels) of 0 and 1 are needed, "
             "or whole numbers (batch,), one class each."
@@ -56,8 +56,8 @@ def parts(
     The shares of all processes add up to 1. Every process gets the same number of parts, as each backward pass is a
     meeting of all: where there are too few rows, a part is a row that another one has too, with the share 0.
     """
-    rows, sample = len(batch["labels"]), next(iter(batch.values()))
-    tokens = sample.shape[1] if sample.dim() > 1 else 1
+    rows = len(batch["labels"])
+    tokens = max((t.shape[1] for name, t in batch.items() if name != "labels" and t.dim() > 1), default=1)
     each = ceil(rows / processes)
     count = min(each, ceil(each * tokens / micro_tokens)) if micro_tokens else 1
     cuts = {name: value.tensor_split(count * processes) for name, value in batch.items()}
