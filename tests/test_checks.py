@@ -113,6 +113,11 @@ def test_a_changed_input_is_noticed():
     assert "changes the tensors that it is given" in checks.check_silence_head(silenced_in_place).message
 
 
+def _kth(scores, share):
+    """A learner's threshold; it breaks at 0%."""
+    return scores.flatten().kthvalue(round(share * scores.numel())).values
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "words"),
     [
@@ -120,10 +125,11 @@ def test_a_changed_input_is_noticed():
         ("keep_exactly", lambda scores, share: solutions.keep_exactly(scores, share).flatten(), "should be (2, 3)"),
         ("keep_exactly", lambda scores, sparsity: [True] * 10, "it should return a tensor"),
         ("bytes_on_disk", lambda keep: 32, "it should return a tuple"),
-        ("state_to_save", lambda layer: {"weight": 1}, "the keys should be weight, bias"),
+        ("state_to_save", lambda layer: {"weight": 1}, "the keys should be ['weight', 'bias']"),
         ("fraction_to_remove", lambda current, target: "1/7", "it should return a number"),
         ("step_and_hold", lambda optimizer, weight, keep: True, "it should return `weight`"),
         ("remove_head", lambda attention, head: nn.Linear(2, 2), "it should return a TinyAttention"),
+        ("keep_exactly", lambda scores, share: scores > _kth(scores, share), "looks like this mistake: A strict `>`"),
         ("wanda_rescues", lambda: ([0.1, 0.2, 0.3], [1, 2, 3]), "an even number"),
         ("winning_ticket", lambda a, b, sparsity: torch.ones(4), "expected [0, -0.1, 0, -0.4], got [1, 1, 1, 1]"),
     ],

@@ -11,6 +11,7 @@ from pruning_course.teaching.checks.groups import (
     check_five_against_five,
     check_selected_sparsity,
 )
+from pruning_course.teaching.checks.heads import check_remove_head, check_silence_head
 from pruning_course.teaching.checks.layers import check_attention_layers, check_untied
 from pruning_course.teaching.checks.masks import (
     check_keep_exactly,
@@ -27,13 +28,9 @@ from pruning_course.teaching.checks.schedules import (
     check_sparsity_after,
 )
 from pruning_course.teaching.checks.storage import check_bytes_on_disk, check_current_weight, check_state_to_save
-from pruning_course.teaching.checks.structured import (
-    check_keep_two_of_four,
-    check_remove_head,
-    check_remove_neurons,
-    check_silence_head,
-)
-from pruning_course.teaching.checks.training import check_best_weights, check_step_and_hold, check_winning_ticket
+from pruning_course.teaching.checks.structured import check_keep_two_of_four, check_remove_neurons
+from pruning_course.teaching.checks.tickets import check_winning_ticket
+from pruning_course.teaching.checks.training import check_best_weights, check_step_and_hold
 from pruning_course.teaching.checks.verdict import Verdict
 from pruning_course.teaching.checks.wanda import check_keep_per_output, check_wanda_rescues, check_wanda_scores
 

@@ -38,7 +38,7 @@ class Check:
     Args:
         name: what the function is called in the exercise.
         cases: what it is run on; it gets copies.
-        mistakes: wrong answers to compare with, the first that fits is named. Each fails in at least one case.
+        mistakes: wrong answers to compare with, the one that fits best is named. Each fails in at least one case.
         hint: for an answer that is wrong in a way of its own.
         run: calls the function on what a case gives, and returns what is compared; needed where the answer is no plain
             data. It returns None when the function does.
@@ -68,10 +68,10 @@ class Check:
         outcomes = [self._outcome(function, case) for case in self.cases]
         if all(not_done(outcome) for outcome in outcomes):
             return Verdict(False, f"`{self.name}` is still to be written: it returns None.")
-        for case, outcome in zip(self.cases, outcomes, strict=True):
+        for place, (case, outcome) in enumerate(zip(self.cases, outcomes, strict=True)):
             problem = self._problem(case, outcome)
             if problem:
-                return self._explained(f"{case.told}: {problem}", outcomes)
+                return self._explained(f"{case.told}: {problem}", outcomes, place)
         count = len(self.cases)
         return Verdict(True, f"`{self.name}`: {count} of {count} case{'s' if count > 1 else ''}.")
 
@@ -104,12 +104,17 @@ class Check:
             return ""
         return kind_problem(outcome.value, case.expected) or self.difference(outcome.value, case.expected)
 
-    def _explained(self, message: str, outcomes: list[Outcome]) -> Verdict:
+    def _explained(self, message: str, outcomes: list[Outcome], place: int) -> Verdict:
+        """Name the known mistake that gives the same answers: in all cases, or at `place` and in most of the others."""
+        most, nearest = len(self.cases) // 2, None
         for mistake in self.mistakes:
-            theirs = [self._outcome(mistake.function, case) for case in self.cases]
-            if all(map(alike, outcomes, theirs)):
-                return Verdict(False, f"{message} {mistake.says}", mistake.hint or self.hint)
-        return Verdict(False, message, self.hint)
+            agrees = [alike(o, self._outcome(mistake.function, c)) for o, c in zip(outcomes, self.cases, strict=True)]
+            if agrees[place] and sum(agrees) > most:
+                most, nearest = sum(agrees), mistake
+        if nearest is None:
+            return Verdict(False, message, self.hint)
+        perhaps = "" if most == len(self.cases) else "It looks like this mistake: "
+        return Verdict(False, f"{message} {perhaps}{nearest.says}", nearest.hint or self.hint)
 
 
 def not_done(outcome: Outcome) -> bool:

@@ -42,7 +42,7 @@ def kind_problem(value, expected) -> str:
         if not isinstance(value, Mapping):
             return f"it should return a dict, and returned {_a(value)}."
         if set(value) != set(expected):
-            return f"the keys should be {', '.join(map(str, expected))}; yours are {', '.join(map(str, value))}."
+            return f"the keys should be {show(list(expected))}, yours are {show(list(value))}."
         return ""
     if isinstance(expected, Sequence) and not isinstance(expected, str):
         if isinstance(value, str) or not isinstance(value, Sequence):

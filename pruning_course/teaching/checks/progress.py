@@ -5,18 +5,20 @@ from collections.abc import Mapping
 from pruning_course.teaching.checks import (
     choices,
     groups,
+    heads,
     layers,
     masks,
     schedules,
     storage,
     structured,
+    tickets,
     training,
     wanda,
 )
 from pruning_course.teaching.checks.check import Check
 from pruning_course.teaching.checks.verdict import Verdict
 
-MODULES = (masks, storage, groups, layers, schedules, wanda, structured, training, choices)
+MODULES = (masks, storage, groups, layers, schedules, wanda, structured, heads, training, tickets, choices)
 CHECKS = {found.name: found for module in MODULES for found in vars(module).values() if isinstance(found, Check)}
 
 
