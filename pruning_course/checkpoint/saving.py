@@ -50,7 +50,10 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike) -> None:
         model.save_pretrained(target, max_shard_size=ONE_FILE)
         (target / PRUNING).write_text(json.dumps(describe(model), indent=2) + "\n", encoding="utf-8")
         about = read_description(target)
-        check(skeleton(target, type(model), about), stored_tensors(target), about)
+        try:
+            check(skeleton(target, type(model), about), stored_tensors(target), about)
+        except ValueError as error:
+            raise ValueError(f"{type(model).__name__} could not be loaded again from its config: {error}") from None
 
 
 def load_pruned(folder: str | os.PathLike, model_class: type[PreTrainedModel] | None = None) -> PreTrainedModel:

@@ -36,7 +36,7 @@ def skeleton(folder: Path, model_class: type[PreTrainedModel], about: dict) -> P
     model.tie_weights()  # a parameter that moved to the meta device lost its twin
     wanted, built = about["blocks"], sizes(model)
     if len(wanted) != len(built):
-        raise ValueError(f"{folder} has {len(wanted)} blocks in {PRUNING} and {len(built)} in {CONFIG}.")
+        raise ValueError(f"{PRUNING} has {len(wanted)} blocks and {CONFIG} has {len(built)}.")
     # Which of them go makes no difference: the values come later.
     removal = Removal(
         neurons={block: range(wanted[block].neurons, size.neurons) for block, size in enumerate(built)},
