@@ -297,6 +297,13 @@ def test_missing_and_damaged_files_are_named(name, tmp_path):
         load_pruned(tmp_path / "model")
 
 
+def test_a_damaged_generation_config_is_named(tmp_path):
+    saved(tmp_path / "model", "gpt2")
+    (tmp_path / "model" / "generation_config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"generation_config\.json is damaged"):
+        load_pruned(tmp_path / "model")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

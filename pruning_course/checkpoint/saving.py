@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from pruning_course.checkpoint.description import PRUNING, describe, read_description, read_json
+from pruning_course.checkpoint.description import PRUNING, damaged, describe, read_description
 from pruning_course.checkpoint.skeleton import class_named, skeleton
 from pruning_course.checkpoint.tensors import check, fill, stored_tensors
 from pruning_course.files import written_beside
@@ -82,5 +82,8 @@ def load_pruned(folder: str | os.PathLike, model_class: type[PreTrainedModel] | 
         if name in about["buffers"]:
             buffer.data = buffer.to(getattr(torch, about["buffers"][name]))
     if (folder / GENERATION).exists():
-        model.generation_config = GenerationConfig.from_dict(read_json(folder, GENERATION))
+        try:
+            model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+        except OSError:
+            raise damaged(folder / GENERATION) from None
     return model
