@@ -21,8 +21,8 @@ QUIET = {
 Runs = dict[str, list[dict]]
 
 
-def environment_with(requirement: str) -> str:
-    """The python of an environment that holds torch 2.13.0 and another library, made once under build/.
+def environment_with(requirement: str, *more: str) -> str:
+    """The python of an environment that holds torch 2.13.0 and other libraries, made once under build/.
 
     RuntimeError with pip's own last words if it cannot be made.
     """
@@ -33,7 +33,7 @@ def environment_with(requirement: str) -> str:
     venv.create(folder, with_pip=True, clear=True)
     (folder / "constraint.txt").write_text("torch==2.13.0\n")
     # torch first, and held: else pip might fetch gigabytes of CUDA libraries with another one.
-    for wanted in (["torch==2.13.0"], ["-c", str(folder / "constraint.txt"), requirement]):
+    for wanted in (["torch==2.13.0"], ["-c", str(folder / "constraint.txt"), requirement, *more]):
         _run(python, "-m", "pip", "install", "-q", *wanted)
     (folder / "done").touch()
     return python
@@ -58,10 +58,10 @@ def in_turn(pythons: dict[str, str], script: str, rounds: int, *arguments: str) 
 def print_medians(runs: Runs, columns: dict[str, str]) -> None:
     """A line for each kind; `columns` maps what was measured to the format of a number."""
     width = max(map(len, runs)) + 2
-    print(" " * width + "".join(f"{name:>14}" for name in columns))
+    print(" " * width + "".join(f"{name:>16}" for name in columns))
     for kind, found in runs.items():
         medians = {name: statistics.median(run[name] for run in found) for name in columns}
-        print(f"{kind:{width}}" + "".join(f"{medians[name]:>14{form}}" for name, form in columns.items()))
+        print(f"{kind:{width}}" + "".join(f"{medians[name]:>16{form}}" for name, form in columns.items()))
 
 
 def print_ratio(runs: Runs, ours: str, other: str, *columns: str) -> None:

@@ -16,7 +16,7 @@ def milliseconds(
     """
     timers = {name: Timer("call()", globals={"call": call}, num_threads=threads) for name, call in calls.items()}
     found = {name: [] for name in timers}
-    with torch.inference_mode():
+    with torch.no_grad():
         for _ in range(rounds):
             for name, timer in timers.items():
                 found[name].append(1000 * timer.timeit(3).mean)
