@@ -77,7 +77,7 @@ def load_pruned(folder: str | os.PathLike, model_class: type[PreTrainedModel] | 
     model = skeleton(folder, model_class or class_named(folder, about["class"]), about)
     stored = stored_tensors(folder)
     check(model, stored, about)
-    fill(model, stored)
+    fill(model, folder, stored)
     for name, buffer in model.named_buffers():
         if name in about["buffers"]:
             buffer.data = buffer.to(getattr(torch, about["buffers"][name]))

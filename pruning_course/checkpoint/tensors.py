@@ -1,5 +1,6 @@
 """The tensors of a saved model: found in the file, compared with a skeleton, put into it."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -43,14 +44,16 @@ def check(model: PreTrainedModel, stored: dict[str, Tensor], about: dict) -> Non
             )
 
 
-def fill(model: PreTrainedModel, stored: dict[str, Tensor]) -> None:
-    """Put tensors that `check` has passed into `model`, ties included; `stored` is empty afterwards."""
+def fill(model: PreTrainedModel, folder: Path, stored: Collection[str]) -> None:
+    """Put the tensors called `stored`, which `check` has passed, into `model`, ties included."""
     wanted = model.state_dict(keep_vars=True)
     names = {id(wanted[name]): name for name in stored}  # of tied weights, one name is in the file
     given = {}
-    for name in list(stored):
-        # A copy is aligned in memory, which products in their last bits may depend on, and outlives the file.
-        tensor, place = stored.pop(name).clone(), wanted[name]
+    for name in stored:
+        # Opened anew for each: what was read counts as memory for as long as the file is mapped.
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            # A copy is aligned in memory, which products in their last bits may depend on, and outlives the file.
+            tensor, place = file.get_tensor(name).clone(), wanted[name]
         given[name] = nn.Parameter(tensor, place.requires_grad) if isinstance(place, nn.Parameter) else tensor
     model.load_state_dict(
         {name: given[name if name in given else names[id(place)]] for name, place in wanted.items()}, assign=True
