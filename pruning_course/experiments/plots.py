@@ -1,0 +1,56 @@
+"""One figure for each experiment."""
+
+from itertools import cycle
+
+import pandas as pd
+from matplotlib.figure import Figure
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+# Okabe and Ito (2008), "Color Universal Design"; never without a marker of its own.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def draw(frame: pd.DataFrame, axes: list[str], title: str) -> Figure:
+    """Micro-F1 of runs over the first numeric one of the settings `axes`, or over the first; the others make the lines.
+
+    A small mark is a run, a large open one the mean over the seeds; the dashed line is the dense model.
+    """
+    numbers = [name for name in axes if _is_number(frame[name])]
+    x = (numbers or axes or ["prune_method"])[0]
+    others = [name for name in axes if name != x]
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    plot = figure.add_subplot(
+        xlabel=x.replace("_", " "), xmargin=0.05 if numbers else 0.3, ylabel="micro-F1, validation", title=title
+    )
+    series = frame.groupby(others, sort=False, dropna=False) if others else [((), frame)]
+    for (values, runs), colour, marker in zip(series, cycle(COLOURS), cycle(MARKERS), strict=False):
+        means = runs.groupby(x, sort=_is_number(frame[x]), dropna=False)["micro_f1"].mean()
+        places = _places(means.index.to_series())
+        label = ", ".join(f"{name} {value}" for name, value in zip(others, values, strict=True)) or "mean of the seeds"
+        plot.plot(
+            _places(runs[x]), runs["micro_f1"], marker=marker, color=colour, linestyle="", markersize=4, alpha=0.5
+        )
+        plot.plot(
+            places,
+            means,
+            marker=marker,
+            color=colour,
+            markersize=10,
+            markerfacecolor="none",
+            label=label,
+            linestyle="-" if numbers else "",
+        )
+    plot.axhline(frame["dense_micro_f1"].mean(), color="black", linestyle="--", linewidth=1, label="dense")
+    plot.grid(alpha=0.3)
+    plot.legend()
+    return figure
+
+
+def _is_number(column: pd.Series) -> bool:
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
+
+
+def _places(column: pd.Series) -> list:
+    """Numbers as they are; other values as text, which matplotlib puts side by side."""
+    return list(column) if _is_number(column) else [str(value) for value in column]

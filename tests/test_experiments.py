@@ -1,0 +1,223 @@
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+from classifier import LABELS, save_classifier, save_csv, texts
+
+from pruning_course.experiments import Settings, Source, combinations, execute, load_task, prune_and_score, read_grid
+from pruning_course.experiments.data import label_tensor, read_csv, split
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    return Source(save_classifier(folder / "model"), save_csv(folder / "texts.csv"))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"prune_method": "random"},
+            "prune_method is 'random'; it must be one of magnitude, gradual, wanda, structured",
+        ),
+        ({"prune_sparsity": 1.1}, "prune_sparsity is 1.1; it must be a share from 0 to 1"),
+        ({"prune_sparsity": math.nan}, "prune_sparsity is nan"),
+        ({"prune_sparsity": "0.5"}, "prune_sparsity is '0.5'"),
+        ({"prune_layers": "heads"}, "prune_layers is 'heads'; it must be one of all, attention, ffn, encoder"),
+        ({"prune_method": "gradual", "fine_tune_epochs": 1, "schedule": "step"}, "schedule is 'step'"),
+        ({"schedule": "cubic"}, "magnitude has no option schedule"),
+        ({"prune_method": "wanda", "global_pruning": True}, "wanda has no option global_pruning"),
+        ({"global_pruning": 1}, "global_pruning is 1; it must be true or false"),
+        ({"fine_tune_epochs": 1.5}, "fine_tune_epochs is 1.5; it must be a whole number"),
+        ({"prune_method": "gradual"}, "gradual prunes while it trains, so fine_tune_epochs must be at least 1"),
+        ({"learning_rate": 0}, "learning_rate is 0; it must be a rate above 0"),
+        ({"train_texts": 0}, "train_texts is 0"),
+        ({"seed": True}, "seed is True"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(given, says):
+    with pytest.raises(ValueError) as caught:
+        Settings(**given)
+    assert str(caught.value).startswith(says)
+
+
+def test_defaults_are_filled_in_so_that_one_run_has_one_name():
+    assert Settings() == Settings(global_pruning=True, prune_sparsity=0.5)
+    assert Settings(prune_sparsity=1).name == Settings(prune_sparsity=1.0).name
+    gradual = Settings(prune_method="gradual", fine_tune_epochs=2)
+    assert (gradual.schedule, gradual.global_pruning) == ("cubic", True)
+    assert Settings(prune_method="structured").global_pruning is False
+    assert Settings(prune_method="wanda").global_pruning is None
+    assert Settings().name.startswith("magnitude-0.5-all-0epochs-seed0-")
+    assert len({Settings().name, Settings(learning_rate=1e-5).name, Settings(train_texts=1).name}) == 3
+
+
+def test_the_lectures_four_experiments():
+    experiments = read_grid()
+    assert list(experiments) == ["sparsity", "method", "layers", "epochs"]
+    found = {
+        name: list(dict.fromkeys(getattr(run, field) for run in experiments[name]))
+        for name, field in [
+            ("sparsity", "prune_sparsity"),
+            ("method", "prune_method"),
+            ("layers", "prune_layers"),
+            ("epochs", "fine_tune_epochs"),
+        ]
+    }
+    assert found == {
+        "sparsity": [0.3, 0.4, 0.5, 0.6, 0.7],
+        "method": ["magnitude", "wanda", "gradual", "structured"],
+        "layers": ["all", "attention", "ffn", "encoder"],
+        "epochs": [1, 3, 5, 10],
+    }
+    assert {run.prune_sparsity for run in experiments["method"] + experiments["layers"]} == {0.5}
+    assert all({run.seed for run in runs} == {0, 1, 2} for runs in experiments.values())
+    assert {run.seed for runs in read_grid(seed=[7]).values() for run in runs} == {7}
+
+
+def test_a_grid_is_every_combination_once():
+    runs = combinations({"prune_sparsity": [0.3, 0.5, 0.3], "seed": [0, 1]})
+    assert [(run.prune_sparsity, run.seed) for run in runs] == [(0.3, 0), (0.3, 1), (0.5, 0), (0.5, 1)]
+
+
+def test_tables_of_one_name_are_one_experiment(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(
+        'seed = 3\n[[experiment]]\nname = "a"\nprune_method = "magnitude"\n'
+        '[[experiment]]\nname = "a"\nprune_method = ["magnitude", "wanda"]\n[[experiment]]\nname = "b"\nseed = 4\n'
+    )
+    experiments = read_grid(path)
+    assert experiments == {
+        "a": [Settings(seed=3), Settings(prune_method="wanda", seed=3)],
+        "b": [Settings(seed=4)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "[[experiment]]\nname = 'a'\nsparsity = 0.5",
+            "There is no setting 'sparsity'; the settings are prune_method,",
+        ),
+        ("prune = 1\n[[experiment]]\nname = 'a'", "There is no setting 'prune'"),
+        ("[[experiment]]\nname = 'a'\nseed = []", "seed is an empty list"),
+        ("[[experiment]]\nname = 'a'\nseed = [[1]]", "seed is [1]; it must be a whole number"),
+        ("[[experiment]]\nname = 'a'\nprune_method = [['wanda']]", "prune_method is ['wanda']"),
+        ("[[experiment]]\nname = 'a/b'", "the name 'a/b'; it must be letters"),
+        ("[[experiment]]\nseed = 1", "the name None"),
+        ("seed = 1", "has no [[experiment]] table"),
+        ("experiment = 'a'", "has no [[experiment]] table"),
+        ("seed = ", "is no TOML"),
+    ],
+)
+def test_a_grid_that_cannot_be_run_is_refused(tmp_path, text, says):
+    path = tmp_path / "grid.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        read_grid(path)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "says"),
+    [
+        ("words,label\nred eye,eye\n", {}, "has no column 'text'; its columns are words, label"),
+        ("text,class\nred eye,eye\n", {}, "has no column 'label'; its columns are text, class"),
+        ("text,label\nred eye,eye\nleft eye,eye\n", {}, "has 1 label; a classifier needs at least two"),
+        ("text,label\n", {}, "has 0 labels"),
+        ("", {}, "cannot be read as CSV"),
+        ("text,label\nred,eye\na,b,c\n", {}, "cannot be read as CSV"),
+        ("text,label\nred,eye;eye\n", {"separator": ";"}, "has 1 label"),
+    ],
+)
+def test_a_file_without_what_is_needed_is_refused(tmp_path, text, source, says):
+    path = tmp_path / "texts.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        read_csv(Source("x", str(path), **source))
+    assert says in str(caught.value)
+
+
+def test_labels_are_names_or_numbers_of_the_model():
+    names = dict(enumerate(LABELS))
+    assert label_tensor([["ear"], ["eye"]], names, many=False).tolist() == [1, 0]
+    assert label_tensor([["2"], ["0"]], names, many=False).tolist() == [2, 0]
+    assert label_tensor([["bone", "eye"], []], names, many=True).tolist() == [[1, 0, 1], [0, 0, 0]]
+    with pytest.raises(ValueError, match="such as 'nose'; its labels are eye, ear, bone"):
+        label_tensor([["eye"], ["nose"]], names, many=False)
+
+
+def test_a_fifth_is_kept_and_equal_texts_stay_together():
+    doubled = [text for text, _ in texts(40)] * 2
+    train, validation = split(doubled, torch.arange(80))
+    assert not set(train[0]) & set(validation[0])
+    assert len(validation[0]) == 16 and [doubled[row] for row in validation[1]] == validation[0]
+    with pytest.raises(ValueError, match="There are 9 different texts; at least 10"):
+        split([str(n) for n in range(9)] * 2, torch.arange(18))
+
+
+def test_model_and_data_come_together():
+    with pytest.raises(ValueError, match="or none of both"):
+        Source(model="x")
+
+
+def test_a_model_without_a_trained_head_is_refused(tmp_path, own):
+    from transformers import AutoTokenizer, BertModel
+
+    BertModel.from_pretrained(own.model).save_pretrained(tmp_path / "body")
+    AutoTokenizer.from_pretrained(own.model).save_pretrained(tmp_path / "body")
+    with pytest.raises(ValueError, match=r"has no trained weights for classifier.bias"):
+        load_task(Source(str(tmp_path / "body"), own.data))
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_task(Source(str(tmp_path / "nothing"), own.data))
+
+
+def without_seconds(result: dict) -> dict:
+    return {name: value for name, value in result.items() if name != "seconds"}
+
+
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "gradual", "structured"])
+def test_a_run_of_each_method(own, method):
+    settings = Settings(prune_method=method, fine_tune_epochs=3, learning_rate=1e-2, train_texts=32, seed=1)
+    result, model = prune_and_score(settings, own)
+    assert (result["status"], result["settings"], result["seed"]) == ("done", asdict(settings), 1)
+    assert result["texts"] == {"train": 32, "validation": 12}
+    assert 0 <= result["metrics"]["macro_f1"] <= 1 and result["metrics"]["micro_f1"] > 0
+    assert result["sparsity"]["selected"] == pytest.approx(0.5, abs=0.01)
+    assert 0 < result["sparsity"]["of_all"] < result["sparsity"]["selected"]
+    assert set(result["seconds"]) == {"loading", "pruning", "training", "scoring", "total"}
+    assert set(result["versions"]) >= {"python", "torch"} and result["machine"]["threads"] == 1
+    # Gradual pruning takes two of its three epochs for the schedule, and they are one entry.
+    assert len(result["history"]["micro_f1"]) == (2 if method == "gradual" else 3)
+    assert not model.training and not model.bert.embeddings.word_embeddings.weight.requires_grad
+    zeros = sum(int((layer.weight == 0).sum()) for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    if method == "structured":
+        assert zeros == 0 and model.bert.encoder.layer[0].intermediate.dense.out_features == 12
+        assert model.num_parameters() * 4 == result["bytes"]["shrunk"]
+    else:
+        assert zeros == result["sparsity"]["pruned"]
+    assert without_seconds(execute(settings, own)) == without_seconds(result)
+
+
+def test_a_run_that_cannot_be_made_says_why(own):
+    settings = Settings(prune_method="structured", prune_layers="attention")
+    result = execute(settings, own)
+    assert result["status"] == "failed" and result["settings"] == asdict(settings)
+    assert result["error"].startswith("ValueError: prune_layers is 'attention', which has no neurons")
+
+
+def test_the_model_stays_dense_at_zero_percent(own):
+    result, _ = prune_and_score(Settings(prune_sparsity=0.0), own)
+    assert result["metrics"] == result["dense_metrics"] and result["sparsity"]["pruned"] == 0
+    assert result["texts"]["train"] == 0
+
+
+def test_texts_with_several_labels(tmp_path, own):
+    rows = [(text, f"{label}; {LABELS[(place + 1) % 3]}") for place, (text, label) in enumerate(texts(30))]
+    source = Source(own.model, save_csv(tmp_path / "many.csv", rows), separator=";")
+    task = load_task(source)
+    assert task.train[1].shape == (24, 3) and task.train[1].sum(1).max() == 2
+    assert execute(Settings(fine_tune_epochs=1), source)["status"] == "done"

@@ -1,0 +1,193 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from classifier import save_classifier, save_csv
+from typer.testing import CliRunner
+
+from pruning_course.__main__ import app
+from pruning_course.experiments import Settings, Source, Sweep, combinations
+from pruning_course.experiments import run as one_run
+from pruning_course.experiments import sweep as many_runs
+
+GRID = {"prune_sparsity": [0.3, 0.5, 0.7], "seed": [0, 1], "fine_tune_epochs": [1, 2], "train_texts": 32}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    return Source(save_classifier(folder / "model"), save_csv(folder / "texts.csv"))
+
+
+def experiments() -> dict[str, list[Settings]]:
+    return {"sweep": combinations(GRID)}
+
+
+@pytest.fixture(scope="module")
+def whole(own, tmp_path_factory):
+    """The results of the sweep, never stopped."""
+    folder = tmp_path_factory.mktemp("sweep") / "whole"
+    assert Sweep(experiments(), own, folder).run() == {}
+    return results(folder)
+
+
+def results(folder: Path) -> dict[str, dict]:
+    found = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("runs/*/result.json")}
+    return {name: {key: value for key, value in result.items() if key != "seconds"} for name, result in found.items()}
+
+
+def arguments(own: Source, folder: Path) -> list[str]:
+    """The same sweep, from the command line."""
+    lists = {name: value if isinstance(value, list) else [value] for name, value in GRID.items()}
+    options = [f"--{name.replace('_', '-')}={value}" for name, values in lists.items() for value in values]
+    return ["sweep", *options, f"--model={own.model}", f"--data={own.data}", f"--output-dir={folder}"]
+
+
+def when_done(folder: Path, count: int, act) -> threading.Thread:
+    """Call `act` as soon as so many results are in the folder."""
+
+    def wait():
+        for _ in range(6000):
+            if len(list(folder.glob("runs/*/result.json"))) >= count:
+                return act()
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_killed_sweep_ends_as_one_that_was_not(own, whole, tmp_path):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-m", "pruning_course", *arguments(own, folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    when_done(folder, 2, process.kill).join()
+    assert process.wait() == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
+    assert 2 <= len(before) < len(whole)
+    assert CliRunner().invoke(app, arguments(own, folder)).exit_code == 0
+    assert results(folder) == whole and len(whole) == 12
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # none of them was made again
+
+
+def test_a_sweep_that_is_done_makes_no_run(own, tmp_path, monkeypatch):
+    some = {"a": [Settings()], "b": [Settings(), Settings(prune_sparsity=0.1)]}
+    sweep = Sweep(some, own, tmp_path)
+    assert len(sweep.runs) == 2 and sweep.run() == {} and sweep.done == set(sweep.runs)
+    monkeypatch.setattr(many_runs, "execute", None)
+    assert Sweep(some, own, tmp_path).run() == {}
+
+
+def test_control_c_keeps_what_is_done(own, whole, tmp_path):
+    folder = tmp_path / "stopped"
+    when_done(folder, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    result = CliRunner().invoke(app, arguments(own, folder))
+    assert result.exit_code == 130
+    kept = results(folder)
+    assert 3 <= len(kept) < 12 and kept.items() <= whole.items()
+    assert result.stderr.splitlines()[-1] == (
+        f"Stopped: {len(kept)} of 12 runs are done; the same command makes the rest."
+    )
+    assert "Traceback" not in result.output
+
+
+def test_a_failed_run_is_recorded_and_does_not_stop_the_rest(own, tmp_path, monkeypatch):
+    options = ["--prune-method=structured", "--prune-method=magnitude", "--prune-layers=attention"]
+    command = ["sweep", *options, f"--model={own.model}", f"--data={own.data}", f"--output-dir={tmp_path}"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "1 of 2 runs are done" in result.stdout
+    assert "failed: ValueError: prune_layers is 'attention'" in result.stderr and "Traceback" not in result.output
+    assert sorted(found["status"] for found in results(tmp_path).values()) == ["done", "failed"]
+    report = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert report.exit_code == 0 and "## Failed" in (tmp_path / "report.md").read_text()
+    monkeypatch.setattr(many_runs, "execute", lambda run, source: one_run.execute(Settings(), source))
+    assert CliRunner().invoke(app, command).exit_code == 0  # the failed run, and only that, is tried again
+    assert [found["status"] for found in results(tmp_path).values()] == ["done", "done"]
+
+
+def test_a_full_disk_leaves_nothing_half_written(own, tmp_path, monkeypatch):
+    folder = tmp_path / "full"
+    write = Path.write_text
+
+    def full(path, text, **options):
+        if path.name == "result.json" and list(folder.glob("runs/*/result.json")):
+            write(path, text[:20])
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = CliRunner().invoke(app, arguments(own, folder))
+    assert result.exit_code == 1 and result.stderr.splitlines()[-1].endswith("No space left on device.")
+    assert "Traceback" not in result.output
+    assert len(results(folder)) == 1 and [path.name for path in folder.rglob(".*")] == []
+    monkeypatch.undo()
+    assert CliRunner().invoke(app, arguments(own, folder)).exit_code == 0
+
+
+def test_the_folder_of_another_grid_is_refused(own, tmp_path):
+    sweep = {"sweep": [Settings()]}
+    Sweep(sweep, own, tmp_path / "sweep")
+    for other in ({"sweep": [Settings(seed=1)]}, {"other": [Settings()]}):
+        with pytest.raises(ValueError, match="holds another sweep"):
+            Sweep(other, own, tmp_path / "sweep")
+    with pytest.raises(ValueError, match="holds something that is no sweep"):
+        Sweep(sweep, own, tmp_path)
+    changed = tmp_path / "changed.csv"
+    changed.write_text(Path(own.data).read_text())
+    Sweep(sweep, Source(own.model, str(changed)), tmp_path / "changed")
+    changed.write_text(Path(own.data).read_text().replace("pain", "red"))
+    with pytest.raises(ValueError, match="holds another sweep, with other settings or data"):
+        Sweep(sweep, Source(own.model, str(changed)), tmp_path / "changed")
+
+
+def test_a_damaged_result_is_named(own, tmp_path):
+    sweep = Sweep({"sweep": [Settings()]}, own, tmp_path)
+    assert sweep.run() == {}
+    [path] = tmp_path.glob("runs/*/result.json")
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"result.json is damaged; remove it"):
+        sweep.run()
+
+
+def test_two_processes_give_what_one_gives(own, whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    sweep = Sweep({"sweep": combinations(GRID)[:4]}, own, tmp_path)
+    assert sweep.run(jobs=2) == {}
+    assert results(tmp_path).items() <= whole.items() and len(results(tmp_path)) == 4
+
+
+def deadly(run: Settings, source: Source) -> dict:
+    if run.prune_sparsity == 0.2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return one_run.execute(run, source)
+
+
+def test_a_cluster_that_loses_a_worker_loses_no_run(own, whole, tmp_path, monkeypatch):
+    from distributed import Client, LocalCluster
+
+    folder = tmp_path / "cluster"
+    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        pids = client.run(os.getpid)
+        assert len(pids) == 2
+        killer = when_done(folder, 2, lambda: os.kill(next(iter(pids.values())), signal.SIGKILL))
+        command = [*arguments(own, folder), "--backend=dask", f"--scheduler={cluster.scheduler_address}"]
+        result = CliRunner().invoke(app, command)
+        killer.join()
+        assert result.exit_code == 0 and "12 of 12 runs are done" in result.stdout
+        assert set(client.run(os.getpid).values()) != set(pids.values())
+        assert results(folder) == whole
+
+        # A run that kills whatever worker takes it fails, and the others are made.
+        cluster.scheduler.allowed_failures = 0
+        monkeypatch.setattr(many_runs, "execute", deadly)
+        sweep = Sweep({"sweep": combinations({"prune_sparsity": [0.1, 0.2, 0.3]})}, own, tmp_path / "deadly")
+        [(name, error)] = sweep.run(scheduler=cluster.scheduler_address).items()
+        assert "0.2" in name and error.startswith("KilledWorker") and len(sweep.done) == 2
