@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport MPLBACKEND
 
-.PHONY: help setup course test notebooks assignment lab badges bench timings lint doctor clean
+.PHONY: help setup course test notebooks assignment lab badges bench sweep timings lint doctor clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ badges: .venv/.installed ## point every launch badge to REPO=owner/name TAG=v1
 
 bench: setup ## measure against other libraries, side by side
 	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+
+sweep: setup ## the lecture's four experiments into results/sweep, about 25 minutes; goes on where it was stopped
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course sweep
+	$(BIN)/python -m pruning_course report results/sweep
 
 timings: setup ## measure seconds and memory of each notebook and write docs/timings.md
 	$(BIN)/python tools/notebooks.py course --table docs/timings.md

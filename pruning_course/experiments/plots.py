@@ -28,19 +28,10 @@ def draw(frame: pd.DataFrame, axes: list[str], title: str) -> Figure:
         means = runs.groupby(x, sort=_is_number(frame[x]), dropna=False)["micro_f1"].mean()
         places = _places(means.index.to_series())
         label = ", ".join(f"{name} {value}" for name, value in zip(others, values, strict=True)) or "mean of the seeds"
-        plot.plot(
-            _places(runs[x]), runs["micro_f1"], marker=marker, color=colour, linestyle="", markersize=4, alpha=0.5
-        )
-        plot.plot(
-            places,
-            means,
-            marker=marker,
-            color=colour,
-            markersize=10,
-            markerfacecolor="none",
-            label=label,
-            linestyle="-" if numbers else "",
-        )
+        style = {"marker": marker, "color": colour}
+        plot.plot(_places(runs[x]), runs["micro_f1"], linestyle="", markersize=4, alpha=0.5, **style)
+        line = "-" if numbers else ""
+        plot.plot(places, means, linestyle=line, markersize=10, markerfacecolor="none", label=label, **style)
     plot.axhline(frame["dense_micro_f1"].mean(), color="black", linestyle="--", linewidth=1, label="dense")
     plot.grid(alpha=0.3)
     plot.legend()

@@ -16,8 +16,8 @@ from pruning_course.files import written_beside
 
 NOT_ON_SCREEN = ["macro-F1", "of selected"]  # 80 columns are enough for the rest
 LEGEND = (
-    "F1 is on validation: the mean over the seeds and, in brackets, the lowest and the highest. `vs dense` is what pruning "
-    "changed in the micro-F1. `of all` is the pruned share of all parameters, `of selected` that of the chosen layers. "
+    "F1 is on validation: the mean over the seeds and, in brackets, the lowest and the highest. `vs dense` is the "
+    "change in micro-F1. `of all` is the pruned share of all parameters, `of selected` that of the chosen layers. "
     "`MB` is the size of the model when rows and columns that are pruned as a whole are cut out."
 )
 WIDEST = 1000  # columns of a Markdown table, so that no cell is broken
