@@ -926,7 +926,7 @@ checks.check_keep_per_output(keep_per_output)
 # %% [markdown]
 # ## Structures
 #
-# After 06. An FFN computes `weight_out @ act(weight_in @ x + bias_in)`; a weight is (outputs, inputs). `TinyAttention` is attention that is small enough
+# After [06](06_structured.ipynb). An FFN computes `weight_out @ act(weight_in @ x + bias_in)`; a weight is (outputs, inputs). `TinyAttention` is attention that is small enough
 # to take apart: head h owns rows of `query`, `key` and `value`, and *columns* of `output`.
 
 # %%
@@ -1116,7 +1116,7 @@ checks.check_remove_head(remove_head)
 # %% [markdown]
 # ## Training afterwards, and tickets
 #
-# After 07 and 08.
+# After [07](07_fine_tuning.ipynb) and [08](08_lottery_tickets.ipynb).
 
 # %% [markdown]
 # ### 25. Hold the mask under Adam
