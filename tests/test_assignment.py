@@ -10,6 +10,7 @@ from nbgrader.api import Gradebook
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from pruning_course.teaching.checks import CHECKS  # noqa: E402
 from tools import assignment, notebooks  # noqa: E402
 
 SOLVED = notebooks.from_source(assignment.SOURCE, solved=True).cells
@@ -41,7 +42,7 @@ def test_only_the_functions_differ_from_the_solutions():
     assert len(learners) == len(SOLVED)
     differ = [cell for cell, solved in zip(learners, SOLVED, strict=True) if cell.source != solved.source]
     code = [cell.source for cell in differ if cell.cell_type == "code"]
-    assert len(code) == 30 and all(notebooks.STUB in source for source in code)
+    assert len(code) == len(CHECKS) and all(notebooks.STUB in source for source in code)
     assert not any(notebooks.STUB in cell.source for cell in SOLVED if cell.cell_type == "code")
 
 
@@ -58,7 +59,7 @@ def test_the_whole_and_the_empty_submission_are_graded(course):
         best = book.find_assignment("pruning").max_score
         ids = [cell.name for cell in book.find_assignment("pruning").notebooks[0].grade_cells]
     assert scores == {"whole": best, "empty": 0}
-    assert len(ids) == len(set(ids)) == 30
+    assert sorted(ids) == sorted(f"check_{name}" for name in CHECKS)
     assert best == sum(cell.source.count("●") for cell in SOLVED if cell.source.startswith("### "))
 
 
