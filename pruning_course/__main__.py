@@ -207,7 +207,7 @@ def _told() -> Iterator[None]:
         typer.echo(f"{error.filename}: {error.strerror}." if error.filename else str(error), err=True)
         raise typer.Exit(FAILED) from None
     except Exception as error:
-        typer.echo(str(error), err=True)
+        typer.echo(" ".join(str(error).split()) or type(error).__name__, err=True)
         raise typer.Exit(REFUSED if isinstance(error, ValueError) else FAILED) from None
 
 

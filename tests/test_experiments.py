@@ -202,6 +202,26 @@ def test_a_run_of_each_method(own, method):
     assert without_seconds(execute(settings, own)) == without_seconds(result)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prune_sparsity": 0.6},
+        {"prune_layers": "ffn"},
+        {"schedule": "linear"},
+        {"global_pruning": False},
+        {"fine_tune_epochs": 5},
+        {"learning_rate": 1e-3},
+        {"train_texts": 40},
+        {"seed": 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_setting_has_an_effect(own, change):
+    base = {"prune_method": "gradual", "fine_tune_epochs": 4, "learning_rate": 1e-2, "train_texts": 48}
+    histories = [execute(Settings(**settings), own)["history"]["train_loss"] for settings in (base, base | change)]
+    assert histories[0] != histories[1]
+
+
 def test_a_run_that_cannot_be_made_says_why(own):
     settings = Settings(prune_method="structured", prune_layers="attention")
     result = execute(settings, own)

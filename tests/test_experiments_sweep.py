@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from classifier import save_classifier, save_csv
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from pruning_course.__main__ import app
@@ -139,11 +141,17 @@ def test_the_folder_of_another_grid_is_refused(own, tmp_path):
             Sweep(other, own, tmp_path / "sweep")
     with pytest.raises(ValueError, match="holds something that is no sweep"):
         Sweep(sweep, own, tmp_path)
+    copy = shutil.copytree(own.model, tmp_path / "copy")
+    Sweep(sweep, Source(str(copy), own.data), tmp_path / "model")
+    weights = load_file(copy / "model.safetensors")
+    save_file({name: -tensor for name, tensor in weights.items()}, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="with other settings, model or data"):
+        Sweep(sweep, Source(str(copy), own.data), tmp_path / "model")
     changed = tmp_path / "changed.csv"
     changed.write_text(Path(own.data).read_text())
     Sweep(sweep, Source(own.model, str(changed)), tmp_path / "changed")
     changed.write_text(Path(own.data).read_text().replace("pain", "red"))
-    with pytest.raises(ValueError, match="holds another sweep, with other settings or data"):
+    with pytest.raises(ValueError, match="with other settings, model or data"):
         Sweep(sweep, Source(own.model, str(changed)), tmp_path / "changed")
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -49,10 +50,15 @@ class Source:
             raise ValueError("A model and a data file are needed, or none of both for the course's own.")
 
     def describe(self) -> dict:
-        """Plain data by which the source is known again, the sha256 of the data file included. OSError without it."""
-        if self.data is None:
+        """Plain data by which the source is known again: its names, and the sha256 of its files. OSError without them.
+
+        Of a model, only weights in one local safetensors file are read.
+        """
+        if self.model is None:
             return {"model": None, "data": None}
-        return asdict(self) | {"data_sha256": sha256_of(self.data)}
+        weights = Path(self.model) / "model.safetensors"
+        sha256 = sha256_of(weights) if weights.is_file() else None
+        return asdict(self) | {"model_sha256": sha256, "data_sha256": sha256_of(self.data)}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pruning_course.experiments.grid import NAMES
 from pruning_course.experiments.plots import draw
@@ -139,7 +140,7 @@ def _rich(frame: pd.DataFrame, **options) -> Table:
     for name in frame.columns:
         table.add_column(name, no_wrap="F1" in name)  # other headings may be broken, a mean and its spread not
     for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(value)) for value in row))  # a bracket in it is no markup
     return table
 
 

@@ -76,7 +76,8 @@ def execute(settings: Settings, source: Source) -> dict:
 
 def failed(settings: Settings, error: Exception, seconds: float) -> dict:
     """What is known of a run that ended with `error` after `seconds`."""
-    about = {"error": f"{type(error).__name__}: {error}", "seconds": {"total": round(seconds, 2)}}
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    about = {"error": line, "seconds": {"total": round(seconds, 2)}}
     return {"status": "failed", **_known_by(settings), **about, **_made_with()}
 
 

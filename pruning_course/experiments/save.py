@@ -10,6 +10,7 @@ from pruning_course.experiments.run import prune_and_score
 from pruning_course.experiments.settings import Settings
 from pruning_course.experiments.sweep import RESULT, read_json, write_json
 from pruning_course.files import written_beside
+from pruning_course.lab.encoder import no_loading_bar
 
 MODEL = "model"
 
@@ -27,7 +28,9 @@ def run_into(folder: str | os.PathLike, settings: Settings, source: Source) -> t
     if (folder / RESULT).exists():
         result = read_json(folder / RESULT)
         if {name: result.get(name) for name in about} != about:
-            raise ValueError(f"{folder} holds another run, with other settings or data; give another output folder.")
+            raise ValueError(
+                f"{folder} holds another run, with other settings, model or data; give another output folder."
+            )
         return result, False
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
@@ -35,7 +38,8 @@ def run_into(folder: str | os.PathLike, settings: Settings, source: Source) -> t
         raise ValueError(f"{folder} holds something that is no run; give another output folder.")
     result, model = prune_and_score(settings, source)
     with written_beside(folder, folder=True) as target:
-        save_pruned(model, target / MODEL)
+        with no_loading_bar():
+            save_pruned(model, target / MODEL)
         load_task(source).tokenizer.save_pretrained(target / MODEL)
         write_json(target / RESULT, result | about)
     return result | about, True

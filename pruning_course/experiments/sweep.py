@@ -43,7 +43,9 @@ class Sweep:
                 raise ValueError(f"{folder} holds something that is no sweep; give another output folder.")
             write_json(path, plan)
         elif read_json(path) != plan:
-            raise ValueError(f"{folder} holds another sweep, with other settings or data; give another output folder.")
+            raise ValueError(
+                f"{folder} holds another sweep, with other settings, model or data; give another output folder."
+            )
 
     @property
     def done(self) -> set[str]:
@@ -60,9 +62,10 @@ class Sweep:
         Gives the errors of the runs that failed, by name; these are made again next time. Raises OSError if a result
         cannot be written.
         """
-        left = {name: run for name, run in self.runs.items() if name not in self.done}
+        done = self.done
+        left = {name: run for name, run in self.runs.items() if name not in done}
         errors = {}
-        with tqdm(total=len(self.runs), initial=len(self.runs) - len(left), desc="Sweep", unit="run") as bar:
+        with tqdm(total=len(self.runs), initial=len(done), desc="Sweep", unit="run") as bar:
             finished = self._on_cluster(left, scheduler) if scheduler else self._here(left, jobs)
             for name, result in finished:
                 write_json(self._path(name), result)
@@ -72,11 +75,16 @@ class Sweep:
         return errors
 
     def _here(self, runs: dict[str, Settings], jobs: int) -> Iterator[tuple[str, dict]]:
+        if jobs > 1:
+            os.environ.setdefault("TQDM_DISABLE", "1")  # read by the new processes, whose bars would mix
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         yield from parallel(delayed(_named)(name, run, self.source) for name, run in runs.items())
 
     def _on_cluster(self, runs: dict[str, Settings], scheduler: str) -> Iterator[tuple[str, dict]]:
-        """A run whose worker dies is made by another one. One whose workers die again and again has failed."""
+        """A run whose worker dies is made by another one. One whose workers die again and again has failed.
+
+        Not through joblib's Dask backend, which waits for such a run for ever.
+        """
         try:
             from distributed import Client, as_completed
         except ImportError:
@@ -87,9 +95,10 @@ class Sweep:
             for future in as_completed(futures):
                 name = futures[future]
                 try:
-                    yield name, future.result()
+                    result = future.result()
                 except Exception as error:
-                    yield name, failed(runs[name], error, 0.0)
+                    result = failed(runs[name], error, 0.0)
+                yield name, result
 
     def _path(self, name: str) -> Path:
         return self.folder / "runs" / name / RESULT
