@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from models import make
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
@@ -385,6 +386,12 @@ def test_what_cannot_be_trained_on_is_refused(train, validation, masks, error, m
 def test_masks_of_another_model_are_refused():
     with pytest.raises(ValueError, match="none of the masked weights"):
         fine_tune_after_pruning(net(), batched(16), batched(16), half(net()), FAST)
+
+
+def test_weights_that_are_split_over_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.FSDP)
+    with pytest.raises(ValueError, match="FSDP may split them"):
+        fine_tune_after_pruning(net(), batched(16), batched(16), None, FAST)
 
 
 def test_a_model_without_logits_is_refused():

@@ -25,7 +25,7 @@ from pruning_course.masks import Masks, owners
 MOMENTUM = 0.9  # of SGD
 CLIP = 1.0  # the norm of the whole gradient
 ZEROS = 0.01  # a share of exact zeros that chance does not give
-WHOLE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)  # each process has all the weights
+SPLIT = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)  # no process has whole weights
 
 
 def fine_tune_after_pruning(
@@ -42,7 +42,8 @@ def fine_tune_after_pruning(
 
     Weights that `masks` prune stay 0. Parameters without `requires_grad` stay as they are. The gradient is clipped at
     norm 1. Runs alone or, unchanged, under `accelerate launch`: each process then computes its rows of each batch, so
-    that the result is that of one process up to rounding. The model is left on accelerate's device, in its own mode.
+    that the result is that of one process up to rounding and dropout. The model is left on accelerate's device, in the
+    mode it came in.
 
     Args:
         train_loader, val_loader: can be gone through again and again, and give dicts of tensors: what the model's
@@ -65,7 +66,7 @@ def fine_tune_after_pruning(
     """
     config = config or FineTuneConfig()
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
-    if accelerator.distributed_type not in WHOLE:
+    if accelerator.distributed_type in SPLIT:
         raise ValueError(f"Masks need whole weights in each process; {accelerator.distributed_type} may split them.")
     run = _known_by(model, masks, config, length_hint(train_loader, 0), teacher is not None)
     if len(set(gather_object([str(run)]))) > 1:
