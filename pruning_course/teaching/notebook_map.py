@@ -19,7 +19,7 @@ STOPS = (
     Stop("03_schedules", "All at once, or step by step?", 35, True),
     Stop("04_incremental_sparsity_bug", "Why do ten small steps overshoot?", 25, True),
     Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45, True),
-    Stop("06_structured", "What makes a model really smaller and faster?", 45, False),
+    Stop("06_structured", "What makes a model really smaller and faster?", 45, True),
     Stop("07_fine_tuning", "How much comes back with a little training?", 40, True),
     Stop("08_lottery_tickets", "Was the small network there from the start?", 45, True),
     Stop("09_choosing_a_method", "Which method for which need?", 30, False),
