@@ -3,7 +3,11 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from classifier import LABELS, save_classifier, save_csv, texts
+from classifier import LABELS, WORDS, save_classifier, save_csv, texts
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTokenizerFast
 
 from pruning_course.experiments import Settings, Source, combinations, execute, load_task, prune_and_score, read_grid
 from pruning_course.experiments.data import label_tensor, read_csv, split
@@ -146,8 +150,12 @@ def test_labels_are_names_or_numbers_of_the_model():
     assert label_tensor([["ear"], ["eye"]], names, many=False).tolist() == [1, 0]
     assert label_tensor([["2"], ["0"]], names, many=False).tolist() == [2, 0]
     assert label_tensor([["bone", "eye"], []], names, many=True).tolist() == [[1, 0, 1], [0, 0, 0]]
-    with pytest.raises(ValueError, match="such as 'nose'; its labels are eye, ear, bone"):
+    with pytest.raises(ValueError, match="such as 'nose'; its labels are eye, ear, bone, or their numbers"):
         label_tensor([["eye"], ["nose"]], names, many=False)
+    with pytest.warns(UserWarning, match="in its order they are taken as ear, eye"):
+        assert label_tensor([["eye"], ["ear"]], {0: "LABEL_0", 1: "LABEL_1"}, many=False).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="such as 'ear'; its labels are LABEL_0, LABEL_1, LABEL_2"):
+        label_tensor([["eye"], ["ear"]], {n: f"LABEL_{n}" for n in range(3)}, many=False)
 
 
 def test_a_fifth_is_kept_and_equal_texts_stay_together():
@@ -173,6 +181,20 @@ def test_a_model_without_a_trained_head_is_refused(tmp_path, own):
         load_task(Source(str(tmp_path / "body"), own.data))
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_task(Source(str(tmp_path / "nothing"), own.data))
+
+
+def test_a_tokenizer_without_padding_gets_some(tmp_path, own):
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: place for place, name in enumerate(LABELS)}}
+    sizes = {"vocab_size": 64, "n_embd": 16, "n_inner": 24, "n_layer": 1, "n_head": 2, "n_positions": 32}
+    GPT2ForSequenceClassification(GPT2Config(**sizes, **names, bos_token_id=3, eos_token_id=3)).save_pretrained(
+        tmp_path
+    )
+    words = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", eos_token="[SEP]").save_pretrained(tmp_path)
+    source = Source(str(tmp_path), own.data)
+    assert load_task(source).make_model().config.pad_token_id == 3
+    assert execute(Settings(fine_tune_epochs=1), source)["status"] == "done"
 
 
 def without_seconds(result: dict) -> dict:

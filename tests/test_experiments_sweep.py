@@ -171,6 +171,13 @@ def test_two_processes_give_what_one_gives(own, whole, tmp_path, monkeypatch):
     assert results(tmp_path).items() <= whole.items() and len(results(tmp_path)) == 4
 
 
+def test_a_cluster_needs_dask(own, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = [*arguments(own, tmp_path), "--backend=dask", "--scheduler=tcp://127.0.0.1:1"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "A cluster needs Dask; run `pip install distributed`." in result.stderr
+
+
 def deadly(run: Settings, source: Source) -> dict:
     if run.prune_sparsity == 0.2:
         os.kill(os.getpid(), signal.SIGKILL)

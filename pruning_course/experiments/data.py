@@ -1,6 +1,7 @@
 """What a run prunes and what it is scored on: the course's own classifier and task, or a reader's."""
 
 import random
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -142,17 +143,24 @@ def read_csv(source: Source) -> tuple[list[str], list[list[str]]]:
 def label_tensor(cells: list[list[str]], id2label: dict[int, str], many: bool) -> Tensor:
     """Labels float32 (n, labels) of 0 and 1 if a text can have many, else int64 (n,).
 
-    A cell holds names from `id2label`, or all of them hold numbers. ValueError for a label that the model lacks.
+    The names in the cells are those of `id2label`, or all of them are its numbers. If `id2label` has no names but
+    LABEL_0, LABEL_1, ..., and the cells as many, these are taken in the order of the alphabet, with a warning.
+    ValueError for a label that the model lacks.
     """
+    found = sorted({name for cell in cells for name in cell})
     places = {name: place for place, name in id2label.items()}
-    found = {name for cell in cells for name in cell}
-    if not found <= set(places):
+    if not set(found) <= set(places) and set(found) <= set(map(str, id2label)):
         places = {str(place): place for place in id2label}
-    if not found <= set(places):
-        unknown = sorted(found - set(id2label.values()))
+    elif places == {f"LABEL_{place}": place for place in range(len(found))} and not set(found) <= set(places):
+        places = {name: place for place, name in enumerate(found)}
+        warnings.warn(
+            f"The model does not name its labels; in its order they are taken as {', '.join(found)}.", stacklevel=2
+        )
+    unknown = [name for name in found if name not in places]
+    if unknown:
         raise ValueError(
             f"The data have labels that the model does not have, such as {unknown[0]!r}; "
-            f"its labels are {', '.join(id2label.values())}."
+            f"its labels are {', '.join(id2label.values())}, or their numbers."
         )
     if not many:
         return torch.tensor([places[name] for [name] in cells])
