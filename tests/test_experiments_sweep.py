@@ -135,6 +135,7 @@ def test_a_full_disk_leaves_nothing_half_written(own, tmp_path, monkeypatch):
 
 def test_the_folder_of_another_grid_is_refused(own, tmp_path):
     sweep = {"sweep": [Settings()]}
+    (tmp_path / "sweep" / ".sweep.json.killed").mkdir(parents=True)  # while it was written
     Sweep(sweep, own, tmp_path / "sweep")
     for other in ({"sweep": [Settings(seed=1)]}, {"other": [Settings()]}):
         with pytest.raises(ValueError, match="holds another sweep"):

@@ -39,7 +39,7 @@ class Sweep:
         }
         path = self.folder / PLAN
         if not path.exists():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            if self.folder.exists() and not (self.folder.is_dir() and all(map(_left_by_a_kill, self.folder.iterdir()))):
                 raise ValueError(f"{folder} holds something that is no sweep; give another output folder.")
             write_json(path, plan)
         elif read_json(path) != plan:
@@ -102,6 +102,10 @@ class Sweep:
 
     def _path(self, name: str) -> Path:
         return self.folder / "runs" / name / RESULT
+
+
+def _left_by_a_kill(path: Path) -> bool:
+    return path.name.startswith(f".{PLAN}.")
 
 
 def _named(name: str, run: Settings, source: Source) -> tuple[str, dict]:
