@@ -33,6 +33,7 @@ __all__ = [
     "StructuredPruner",
     "WandaPruner",
     "find_ticket",
+    "fine_tune_after_pruning",
     "get_pruner",
     "incremental_fraction",
     "input_norms",
