@@ -179,10 +179,8 @@ def test_a_cluster_needs_dask(own, tmp_path, monkeypatch):
     assert result.exit_code == 1 and "A cluster needs Dask; run `pip install distributed`." in result.stderr
 
 
-def deadly(run: Settings, source: Source) -> dict:
-    if run.prune_sparsity == 0.2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return one_run.execute(run, source)
+def deadly(run: Settings, source: Source) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_cluster_that_loses_a_worker_loses_no_run(own, whole, tmp_path, monkeypatch):
@@ -201,9 +199,10 @@ def test_a_cluster_that_loses_a_worker_loses_no_run(own, whole, tmp_path, monkey
         assert set(client.run(os.getpid).values()) != set(pids.values())
         assert results(folder) == whole
 
-        # A run that kills whatever worker takes it fails, and the others are made.
+        # A run that kills whatever worker takes it has failed, and the sweep ends.
         cluster.scheduler.allowed_failures = 0
         monkeypatch.setattr(many_runs, "execute", deadly)
-        sweep = Sweep({"sweep": combinations({"prune_sparsity": [0.1, 0.2, 0.3]})}, own, tmp_path / "deadly")
-        [(name, error)] = sweep.run(scheduler=cluster.scheduler_address).items()
-        assert "0.2" in name and error.startswith("KilledWorker") and len(sweep.done) == 2
+        sweep = Sweep({"sweep": [Settings()]}, own, tmp_path / "deadly")
+        [error] = sweep.run(scheduler=cluster.scheduler_address).values()
+        assert error.startswith("KilledWorker") and sweep.done == set()
+        assert [result["status"] for result in results(tmp_path / "deadly").values()] == ["failed"]
