@@ -210,12 +210,16 @@ def test_a_run_of_each_method(own, method):
     assert 0 <= result["metrics"]["macro_f1"] <= 1 and result["metrics"]["micro_f1"] > 0
     assert result["sparsity"]["selected"] == pytest.approx(0.5, abs=0.01)
     assert 0 < result["sparsity"]["of_all"] < result["sparsity"]["selected"]
-    assert set(result["seconds"]) == {"loading", "pruning", "training", "scoring", "total"}
+    steps = {"loading", "pruning", "training", "scoring", "timing", "total"}
+    assert set(result["seconds"]) == {*steps, "dense_forward", "pruned_forward"}
+    assert result["seconds"]["pruned_forward"] > 0
     assert set(result["versions"]) >= {"python", "torch"} and result["machine"]["threads"] == 1
     # Gradual pruning takes two of its three epochs for the schedule, and they are one entry.
     assert len(result["history"]["micro_f1"]) == (2 if method == "gradual" else 3)
     assert not model.training and not model.bert.embeddings.word_embeddings.weight.requires_grad
     zeros = sum(int((layer.weight == 0).sum()) for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    work = result["multiply_adds"]
+    assert work["pruned"] < work["dense"] if method == "structured" else work["pruned"] == work["dense"] > 0
     if method == "structured":
         assert zeros == 0 and model.bert.encoder.layer[0].intermediate.dense.out_features == 12
         assert model.num_parameters() * 4 == result["bytes"]["shrunk"]

@@ -28,8 +28,8 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
     """One row for each `result.json` below `folder`, sorted by its path.
 
     Columns: run, status, error; the settings; micro_f1, macro_f1, dense_micro_f1, dense_macro_f1; selected and of_all
-    (pruned shares); mb_dense, mb_csr, mb_shrunk; seconds. A failed run has no numbers. ValueError if there is none, or
-    a file is damaged.
+    (pruned shares); mb_dense, mb_csr, mb_shrunk; work (share of the multiply-adds that is left), speed_up (of a forward
+    pass); seconds. A failed run has no numbers. ValueError if there is none, or a file is damaged.
     """
     paths = sorted(path for path in Path(folder).rglob(RESULT) if not path.parent.name.startswith("."))
     if not paths:
@@ -45,6 +45,8 @@ def _row(path: Path, result: dict) -> dict:
             row |= result["metrics"] | {f"dense_{name}": value for name, value in result["dense_metrics"].items()}
             row |= {name: result["sparsity"][name] for name in ("selected", "of_all")}
             row |= {f"mb_{kind}": result["bytes"][kind] / 1e6 for kind in ("dense", "csr", "shrunk")}
+            row["work"] = result["multiply_adds"]["pruned"] / result["multiply_adds"]["dense"]
+            row["speed_up"] = result["seconds"]["dense_forward"] / result["seconds"]["pruned_forward"]
         return row | {"seconds": result["seconds"]["total"]}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no result of a run: it has no {error}.") from error

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import version
 from math import ceil
+from statistics import median
 
 import torch
 from accelerate import Accelerator
@@ -19,8 +20,9 @@ from pruning_course.experiments.data import Source, Task, load_task
 from pruning_course.experiments.settings import Settings
 from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
 from pruning_course.finetune.losses import f1_scores
+from pruning_course.lab.timing import milliseconds
 from pruning_course.pruners import GradualPruner, PruningManager, get_pruner
-from pruning_course.report import sparsity_report
+from pruning_course.report import multiply_adds, sparsity_report
 
 MICRO_TOKENS = 1024  # activations of long texts would fill the memory
 PRUNINGS = 10  # of a gradual run
@@ -87,8 +89,9 @@ def prune_and_score(settings: Settings, source: Source) -> tuple[dict, nn.Module
     Gives the model, on accelerate's device, in eval mode and smaller where the pruning was structured, and plain data:
     `status` "done", `settings`, `seed`, `metrics` and `dense_metrics` (micro_f1 and macro_f1 on validation, after and
     before), `history` of the training, `sparsity` (shares and counts; see `SparsityReport`), `bytes` (dense, csr,
-    shrunk), `texts`, `seconds`, `versions`, `machine`. All of it but the seconds depends on nothing else than settings,
-    source and machine. Embeddings are not trained.
+    shrunk), `multiply_adds` (dense, pruned; of the middle batch of validation), `texts`, `seconds` (of each step, and
+    of a forward pass over that batch on one thread, dense and pruned), `versions`, `machine`. All of it but the seconds
+    depends on nothing else than settings, source and machine. Embeddings are not trained.
 
     Raises what the pruner, the fine-tuning or `load_task` raises.
     """
@@ -132,15 +135,23 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
         pruner.shrink()
     with watch.step("scoring"):
         metrics = _scores(model, validation, accelerator)
+    middle = {name: tensor.to(accelerator.device) for name, tensor in validation[len(validation) // 2].items()}
+    del middle["labels"]
+    models = {"dense": task.make_model().to(accelerator.device), "pruned": model.eval()}
+    with watch.step("timing"):
+        calls = {f"{name}_forward": lambda model=one: model(**middle) for name, one in models.items()}
+        passes = {name: round(median(found) / 1000, 5) for name, found in milliseconds(calls).items()}
+    watch.seconds |= passes
     del report["left_out"]
     return {
         "metrics": metrics,
         "dense_metrics": dense,
         "history": asdict(history),
         "bytes": {kind: report.pop(f"bytes_{kind}") for kind in ("dense", "csr", "shrunk")},
+        "multiply_adds": {name: multiply_adds(one, middle) for name, one in models.items()},
         "sparsity": report,
         "texts": {"train": count, "validation": sum(len(batch["labels"]) for batch in validation)},
-    }, model.eval()
+    }, model
 
 
 def _pruner(model: nn.Module, settings: Settings, steps: int) -> PruningManager:
