@@ -26,6 +26,7 @@ from pruning_course.report import multiply_adds, sparsity_report
 
 MICRO_TOKENS = 1024  # activations of long texts would fill the memory
 PRUNINGS = 10  # of a gradual run
+ROUNDS = 3  # of timing; more would cost a sweep as much as its training
 PACKAGES = ("pruning-course", "torch", "transformers", "numpy", "scikit-learn")
 
 # Runs set the random state of the process, so in a worker with several threads one waits for the other.
@@ -140,7 +141,7 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
     models = {"dense": task.make_model().to(accelerator.device), "pruned": model.eval()}
     with watch.step("timing"):
         calls = {f"{name}_forward": lambda model=one: model(**middle) for name, one in models.items()}
-        passes = {name: round(median(found) / 1000, 5) for name, found in milliseconds(calls).items()}
+        passes = {name: round(median(found) / 1000, 5) for name, found in milliseconds(calls, ROUNDS).items()}
     watch.seconds |= passes
     del report["left_out"]
     return {
