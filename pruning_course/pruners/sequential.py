@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from pruning_course.architectures import family_of
+from pruning_course import structures
 from pruning_course.calibration import Batch, InputNorms, InputSums, calibrating, merged, part_to_run, run, watched
 
 
@@ -115,11 +115,10 @@ def _forward_replaced(modules: Sequence[nn.Module], forward: Callable) -> Iterat
 
 
 def _blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]:
-    family = family_of(model)
-    for name, module in model.named_modules():
-        if family and isinstance(module, nn.ModuleList) and f".{name}".endswith(f".{family.blocks}"):
-            return list(module)
-    raise ValueError(
-        f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, and {type(model).__name__} is of no "
-        "known family, so it cannot go block by block; raise batch_tokens or lower num_samples."
-    )
+    try:
+        return list(structures.blocks(model)[2])
+    except ValueError as error:
+        raise ValueError(
+            f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, and so must go block by block; "
+            f"raise batch_tokens or lower num_samples, because: {error}"
+        ) from None

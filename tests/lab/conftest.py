@@ -2,26 +2,10 @@
 
 import pytest
 import torch
+from classifier import WORDS
 from transformers import BertConfig, BertTokenizerFast
 
 from pruning_course.lab.encoder import MeanPooledClassifier
-
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "red",
-    "eye",
-    "ear",
-    "pain",
-    "in",
-    "the",
-    "left",
-    "right",
-    "bone",
-]
 
 OBO = r"""format-version: 1.2
 data-version: hp/releases/2025-01-16
