@@ -76,7 +76,8 @@ def test_the_lectures_four_experiments():
         "layers": ["all", "attention", "ffn", "encoder"],
         "epochs": [1, 3, 5, 10],
     }
-    assert {run.prune_sparsity for run in experiments["method"] + experiments["layers"]} == {0.5}
+    assert {run.prune_sparsity for run in experiments["layers"] + experiments["epochs"]} == {0.5}
+    assert {run.prune_sparsity for run in experiments["method"]} == {0.3, 0.5, 0.7}
     assert all({run.seed for run in runs} == {0, 1, 2} for runs in experiments.values())
     assert {run.seed for runs in read_grid(seed=[7]).values() for run in runs} == {7}
 
