@@ -182,7 +182,7 @@ def _drop_lowest(rows: Tensor, removed: int) -> Tensor:
     width = rows.shape[1]
     if removed in (0, width) or rows.numel() == 0:
         return torch.full_like(rows, removed == 0, dtype=torch.bool)
-    numbers = (rows if rows.dtype == torch.float64 else rows.float()).cpu().numpy()
+    numbers = (rows if rows.dtype == torch.float64 else rows.float()).detach().cpu().numpy()
     integers = numbers.view(np.int64 if numbers.itemsize == 8 else np.int32)
     # numpy takes one thread and lets go of Python's lock, so parts go side by side.
     parts = np.array_split(integers, max(1, integers.size // PART))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_course.scores import Scores
-from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.selection import PART, keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn)
 
@@ -214,3 +214,15 @@ def test_refusals_of_shapes_and_dtypes():
 def test_empty_tensors_are_no_trouble():
     chosen = keep_globally({"a": torch.ones(0, 3), "b": torch.ones(2, 2)}, 0.5)
     assert chosen["a"].shape == (0, 3) and int(chosen["b"].sum()) == 2
+
+
+@pytest.mark.parametrize("select", [keep_globally, keep_per_tensor, keep_per_row])
+def test_scores_may_come_from_parameters_that_are_trained(select):
+    weight = torch.tensor([[1.0, 3.0], [2.0, 4.0]], requires_grad=True)
+    assert int(select({"a": weight.abs()}, 0.5)["a"].sum()) == 2
+
+
+def test_a_row_longer_than_a_part_is_compared_as_a_whole():
+    row = torch.arange(3 * PART).flip(0)[None].float()
+    keep = keep_per_row({"a": row}, 0.5)["a"]
+    assert keep[0, : 3 * PART // 2].all() and not keep[0, 3 * PART // 2 :].any()
