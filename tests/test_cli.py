@@ -135,22 +135,26 @@ def test_report_writes_tables_and_figures(own, tmp_path):
     (tmp_path / "grid.toml").write_text(
         'seed = [0, 1]\nfine_tune_epochs = 1\n[[experiment]]\nname = "sparsity"\nprune_sparsity = [0.3, 0.6]\n'
         '[[experiment]]\nname = "method"\nprune_method = ["magnitude", "gradual"]\n'
-        '[[experiment]]\nname = "one"\n'
+        '[[experiment]]\nname = "one"\n[[experiment]]\nname = "mixed"\n'
+        '[[experiment]]\nname = "mixed"\nprune_method = "structured"\nimportance = ["norm", "gradient"]\n'
     )
     assert call("sweep", "--grid", tmp_path / "grid.toml", *own, "--output-dir", folder).exit_code == 0
     result = call("report", folder)
     assert result.exit_code == 0 and max(map(len, result.stdout.splitlines())) <= 80
     runs = pd.read_csv(folder / "results.csv")
-    assert len(runs) == 8 and set(runs["status"]) == {"done"} and runs["micro_f1"].between(0, 1).all()
+    assert len(runs) == 12 and set(runs["status"]) == {"done"} and runs["micro_f1"].between(0, 1).all()
     text = (folder / "report.md").read_text()
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert tables[0].split("|")[1].strip() == "sparsity" and tables[0].endswith("| seeds |")
     assert [line.split("|")[1].strip() for line in tables[2:4]] == ["0.3", "0.6"]
     assert [line.split("|")[1].strip() for line in tables[6:8]] == ["magnitude", "gradual"]
+    # An option that a method does not have is left empty, and sets no method apart.
+    mixed = [[cell.strip() for cell in line.split("|")[1:3]] for line in tables[-3:]]
+    assert mixed == [["magnitude", ""], ["structured", "norm"], ["structured", "gradient"]]
     f1 = runs.set_index("prune_sparsity")["micro_f1"][0.3]
     spread = f"{f1.mean():.3f} ({f1.min():.3f}-{f1.max():.3f})"
     assert spread in tables[2] and spread in result.stdout and tables[2].split("|")[-2].strip() == "2"
-    for name in ("sparsity", "method", "one"):
+    for name in ("sparsity", "method", "one", "mixed"):
         assert f"({name}.png)" in text and matplotlib.image.imread(folder / f"{name}.png").shape[:2] == (400, 700)
 
 

@@ -9,7 +9,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTokenizerFast
 
+from pruning_course import StructuredPruner
 from pruning_course.experiments import Settings, Source, combinations, execute, load_task, prune_and_score, read_grid
+from pruning_course.experiments import run as one_run
 from pruning_course.experiments.data import label_tensor, read_csv, split
 
 
@@ -33,6 +35,11 @@ def own(tmp_path_factory):
         ({"prune_method": "gradual", "fine_tune_epochs": 1, "schedule": "step"}, "schedule is 'step'"),
         ({"schedule": "cubic"}, "magnitude has no option schedule"),
         ({"prune_method": "wanda", "global_pruning": True}, "wanda has no option global_pruning"),
+        (
+            {"prune_method": "structured", "importance": "influence"},
+            "importance is 'influence'; it must be one of norm, gr",
+        ),
+        ({"importance": "norm"}, "magnitude has no option importance"),
         ({"global_pruning": 1}, "global_pruning is 1; it must be true or false"),
         ({"fine_tune_epochs": 1.5}, "fine_tune_epochs is 1.5; it must be a whole number"),
         ({"prune_method": "gradual"}, "gradual prunes while it trains, so fine_tune_epochs must be at least 1"),
@@ -52,7 +59,8 @@ def test_defaults_are_filled_in_so_that_one_run_has_one_name():
     assert Settings(prune_sparsity=1).name == Settings(prune_sparsity=1.0).name
     gradual = Settings(prune_method="gradual", fine_tune_epochs=2)
     assert (gradual.schedule, gradual.global_pruning) == ("cubic", True)
-    assert Settings(prune_method="structured").global_pruning is False
+    structured = Settings(prune_method="structured")
+    assert (structured.importance, structured.global_pruning) == ("norm", False)
     assert Settings(prune_method="wanda").global_pruning is None
     assert Settings().name.startswith("magnitude-0.5-all-0epochs-seed0-")
     assert len({Settings().name, Settings(learning_rate=1e-5).name, Settings(train_texts=1).name}) == 3
@@ -60,7 +68,7 @@ def test_defaults_are_filled_in_so_that_one_run_has_one_name():
 
 def test_the_lectures_four_experiments():
     experiments = read_grid()
-    assert list(experiments) == ["sparsity", "method", "layers", "epochs"]
+    assert list(experiments) == ["sparsity", "method", "layers", "epochs", "untrained"]
     found = {
         name: list(dict.fromkeys(getattr(run, field) for run in experiments[name]))
         for name, field in [
@@ -77,8 +85,13 @@ def test_the_lectures_four_experiments():
         "epochs": [1, 3, 5, 10],
     }
     assert {run.prune_sparsity for run in experiments["layers"] + experiments["epochs"]} == {0.5}
-    assert {run.prune_sparsity for run in experiments["method"]} == {0.3, 0.5, 0.7}
+    assert {run.prune_sparsity for run in experiments["method"]} == {0, 0.3, 0.5, 0.7}
     assert all({run.seed for run in runs} == {0, 1, 2} for runs in experiments.values())
+    # What is compared with each other got the same training, on the same layers.
+    for name in ("method", "untrained"):
+        alike = ("prune_layers", "fine_tune_epochs", "train_texts", "learning_rate")
+        assert len({tuple(getattr(run, setting) for setting in alike) for run in experiments[name]}) == 1
+    assert {run.fine_tune_epochs for run in experiments["untrained"]} == {0}
     assert {run.seed for runs in read_grid(seed=[7]).values() for run in runs} == {7}
 
 
@@ -247,6 +260,24 @@ def test_every_setting_has_an_effect(own, change):
     base = {"prune_method": "gradual", "fine_tune_epochs": 4, "learning_rate": 1e-2, "train_texts": 48}
     histories = [execute(Settings(**settings), own)["history"]["train_loss"] for settings in (base, base | change)]
     assert histories[0] != histories[1]
+
+
+def test_structured_runs_choose_by_the_norm_or_by_the_gradient(own, monkeypatch):
+    """The gradient is that of the training texts, each counted once, however they are cut into parts."""
+    monkeypatch.setattr(one_run, "MICRO_TOKENS", 50)
+    chosen = {"prune_method": "structured", "global_pruning": True, "train_texts": 40}
+    by_norm, by_gradient = (
+        prune_and_score(Settings(**chosen, importance=importance), own) for importance in ("norm", "gradient")
+    )
+    assert by_norm[0]["texts"]["train"] == 0 and by_gradient[0]["texts"]["train"] == 40
+    task = load_task(own)
+    pruner = StructuredPruner(task.make_model(), importance="gradient", global_pruning=True)
+    pruner.calibrate(task.train_batches(40, seed=0), num_samples=40).prune()
+    expected = pruner.shrink().state_dict()
+    found = by_gradient[1].state_dict()
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+    widths = [[b.intermediate.dense.out_features for b in m.bert.encoder.layer] for _, m in (by_norm, by_gradient)]
+    assert widths[0] != widths[1] and sum(widths[0]) == sum(widths[1]) == 24
 
 
 def test_a_run_that_cannot_be_made_says_why(own):

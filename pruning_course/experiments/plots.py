@@ -27,7 +27,9 @@ def draw(frame: pd.DataFrame, axes: list[str], title: str) -> Figure:
     for (values, runs), colour, marker in zip(series, cycle(COLOURS), cycle(MARKERS), strict=False):
         means = runs.groupby(x, sort=_is_number(frame[x]), dropna=False)["micro_f1"].mean()
         places = _places(means.index.to_series())
-        label = ", ".join(f"{name} {value}" for name, value in zip(others, values, strict=True)) or "mean of the seeds"
+        # An option that the method does not have is no news.
+        given = [f"{name} {value}" for name, value in zip(others, values, strict=True) if not pd.isna(value)]
+        label = ", ".join(given) or "mean of the seeds"
         style = {"marker": marker, "color": colour}
         plot.plot(_places(runs[x]), runs["micro_f1"], linestyle="", markersize=4, alpha=0.5, **style)
         line = "-" if numbers else ""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pruning_course.experiments.grid import NAMES
 from pruning_course.experiments.plots import draw
+from pruning_course.experiments.settings import OPTIONS
 from pruning_course.experiments.sweep import PLAN, RESULT, read_json
 from pruning_course.files import written_beside
 
@@ -70,11 +71,7 @@ def varied(frame: pd.DataFrame) -> list[str]:
     """The settings, other than the seed, of which the runs have more than one value; what comes with the method not."""
     axes = [name for name in NAMES if name != "seed" and frame[name].nunique(dropna=False) > 1]
     within = frame.groupby("prune_method")
-    return [
-        name
-        for name in axes
-        if name not in ("schedule", "global_pruning") or (within[name].nunique(dropna=False) > 1).any()
-    ]
+    return [name for name in axes if name not in OPTIONS or (within[name].nunique(dropna=False) > 1).any()]
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -103,6 +100,8 @@ def _heading(name: str) -> str:
 
 
 def _text(value) -> str:
+    if pd.isna(value):  # an option that the method does not have
+        return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

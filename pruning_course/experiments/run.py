@@ -17,8 +17,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from pruning_course.experiments.data import Source, Task, load_task
-from pruning_course.experiments.settings import Settings
+from pruning_course.experiments.settings import OPTIONS, Settings
 from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
+from pruning_course.finetune.batches import parts
 from pruning_course.finetune.losses import f1_scores
 from pruning_course.lab.timing import milliseconds
 from pruning_course.pruners import GradualPruner, PruningManager, get_pruner
@@ -111,15 +112,15 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
         torch.manual_seed(settings.seed)
         model = task.make_model().to(accelerator.device)
         model.get_input_embeddings().requires_grad_(False)
-        needs_texts = settings.fine_tune_epochs or settings.prune_method == "wanda"
-        train = task.train_batches(settings.train_texts, settings.seed) if needs_texts else []
+        train = task.train_batches(settings.train_texts, settings.seed) if settings.needs_texts else []
         validation = task.validation_batches()
         count = sum(len(batch["labels"]) for batch in train)
     pruner = _pruner(model, settings, len(train))
     history = History()
     with watch.step("pruning"):
-        if settings.prune_method == "wanda":
-            pruner.calibrate(train, num_samples=count)
+        if settings.prune_method == "wanda" or settings.importance == "gradient":
+            small = [part for batch in train for part, _ in parts(batch, MICRO_TOKENS)]
+            pruner.calibrate(small, num_samples=count)
         if settings.prune_method != "gradual":
             pruner.prune()
     with watch.step("training"):
@@ -156,10 +157,10 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
 
 
 def _pruner(model: nn.Module, settings: Settings, steps: int) -> PruningManager:
-    options = {} if settings.global_pruning is None else {"global_pruning": settings.global_pruning}
+    options = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) is not None}
     if settings.prune_method == "gradual":
         half = settings.fine_tune_epochs / 2
-        options |= {"schedule": settings.schedule, "end_epoch": half, "steps_per_epoch": steps}
+        options |= {"end_epoch": half, "steps_per_epoch": steps}
         options["prune_frequency"] = max(1, round(half * steps / PRUNINGS))
     return get_pruner(
         model, settings.prune_method, settings.prune_sparsity, prune_layers=settings.prune_layers, **options

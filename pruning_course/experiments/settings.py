@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 
 from pruning_course.architectures import ROLES
 from pruning_course.pruners import PRUNERS
+from pruning_course.pruners.structured import IMPORTANCES
 from pruning_course.schedules import SCHEDULES
+
+OPTIONS = ("schedule", "importance", "global_pruning")  # those of a pruner; not every method has them
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,13 @@ class Settings:
         prune_sparsity: the share to remove, of the weights or neurons of the chosen layers.
         prune_layers: "all", "attention", "ffn" or "encoder".
         schedule: of gradual pruning; None is its default.
+        importance: of structured pruning, "norm" or "gradient"; None is its default.
         global_pruning: whether all layers are compared with each other; None is the default of the method.
         fine_tune_epochs: how long the model is trained with its masks held. Gradual pruning prunes while it trains: its
             schedule takes the first half of these epochs, so that each method gets the same training.
         learning_rate: constant, of AdamW. The default is a tenth of the rate that made the course's classifier.
-        train_texts: how many texts are drawn to train on, and for Wanda to calibrate on; if there are fewer, all.
+        train_texts: how many texts are drawn to train on, and for Wanda and
+            importance by gradient to calibrate on; if there are fewer, all.
         seed: of that draw, of the order of the batches and of dropout.
 
     None is replaced by the default at once. Raises ValueError for a value outside what is said here, and for an option
@@ -34,6 +39,7 @@ class Settings:
     prune_sparsity: float = 0.5
     prune_layers: str = "all"
     schedule: str | None = None
+    importance: str | None = None
     global_pruning: bool | None = None
     fine_tune_epochs: int = 0
     learning_rate: float = 2e-5
@@ -47,6 +53,10 @@ class Settings:
             "prune_sparsity": (_is_number(sparsity) and 0 <= sparsity <= 1, "a share from 0 to 1"),
             "prune_layers": (self.prune_layers in ROLES, f"one of {', '.join(ROLES)}"),
             "schedule": (self.schedule in (None, *SCHEDULES), f"one of {', '.join(SCHEDULES)}"),
+            "importance": (
+                self.importance in (None, *IMPORTANCES["neuron"]),
+                f"one of {', '.join(IMPORTANCES['neuron'])}",
+            ),
             "global_pruning": (self.global_pruning is None or isinstance(self.global_pruning, bool), "true or false"),
             "fine_tune_epochs": (_is_count(self.fine_tune_epochs, 0), "a whole number, at least 0"),
             "learning_rate": (_is_number(rate) and 0 < rate < float("inf"), "a rate above 0"),
@@ -60,11 +70,16 @@ class Settings:
             raise ValueError("gradual prunes while it trains, so fine_tune_epochs must be at least 1; it is 0.")
         object.__setattr__(self, "prune_sparsity", float(sparsity))  # 1 and 1.0 are one run
         options = inspect.signature(PRUNERS[self.prune_method]).parameters
-        for name in ("schedule", "global_pruning"):
+        for name in OPTIONS:
             if getattr(self, name) is None and name in options:
                 object.__setattr__(self, name, options[name].default)
             elif getattr(self, name) is not None and name not in options:
                 raise ValueError(f"{self.prune_method} has no option {name}; it is {getattr(self, name)!r}.")
+
+    @property
+    def needs_texts(self) -> bool:
+        """Whether the run looks at training texts."""
+        return self.fine_tune_epochs > 0 or self.prune_method == "wanda" or self.importance == "gradient"
 
     @property
     def name(self) -> str:
