@@ -46,7 +46,7 @@ badges: .venv/.installed ## point every launch badge to REPO=owner/name TAG=v1
 bench: setup ## measure against other libraries, side by side
 	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
 
-sweep: setup ## the lecture's experiments into results/sweep, about 70 minutes; goes on where it was stopped
+sweep: setup ## the lecture's experiments into results/sweep, about 80 minutes; goes on where it was stopped
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course sweep
 	$(BIN)/python -m pruning_course report results/sweep
 

@@ -1,6 +1,7 @@
 import math
 from dataclasses import asdict
 
+import pandas as pd
 import pytest
 import torch
 from classifier import LABELS, WORDS, save_classifier, save_csv, texts
@@ -10,7 +11,16 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedTokenizerFast
 
 from pruning_course import StructuredPruner
-from pruning_course.experiments import Settings, Source, combinations, execute, load_task, prune_and_score, read_grid
+from pruning_course.experiments import (
+    Settings,
+    Source,
+    combinations,
+    execute,
+    load_task,
+    prune_and_score,
+    read_grid,
+    read_results,
+)
 from pruning_course.experiments import run as one_run
 from pruning_course.experiments.data import label_tensor, read_csv, split
 
@@ -93,6 +103,17 @@ def test_the_lectures_four_experiments():
         assert len({tuple(getattr(run, setting) for setting in alike) for run in experiments[name]}) == 1
     assert {run.fine_tune_epochs for run in experiments["untrained"]} == {0}
     assert {run.seed for runs in read_grid(seed=[7]).values() for run in runs} == {7}
+
+
+def test_the_results_that_come_with_the_course_are_those_of_its_grid():
+    results = read_results()
+    planned = {run.name: run for runs in read_grid().values() for run in runs}
+    assert sorted(results["run"]) == sorted(planned), "the grid has changed: run `make sweep`, see CONTRIBUTING.md"
+    assert set(results["status"]) == {"done"} and not results["error"].any()
+    assert results["torch"].nunique() == results["transformers"].nunique() == results["dense_micro_f1"].nunique() == 1
+    for row in results.to_dict("records"):
+        settings = {name: None if pd.isna(row[name]) else row[name] for name in asdict(planned[row["run"]])}
+        assert settings == asdict(planned[row["run"]])
 
 
 def test_a_grid_is_every_combination_once():

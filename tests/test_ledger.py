@@ -28,23 +28,16 @@ def test_there_are_29_in_order():
 
 @every_entry
 def test_an_entry_says_what_there_is_to_say(entry):
-    assert set(entry) - {"pending"} == {"id", "says", "found", "holds", "notebooks", "tests"}
-    assert all(entry[part].endswith(".") for part in ("says", "holds"))
-    assert entry.get("pending", True) is True  # left out otherwise
-    assert bool(entry["found"]) != entry.get("pending", False), (
-        "what was found is told as soon as the notebook is there"
-    )
+    assert set(entry) == {"id", "says", "found", "holds", "notebooks", "tests"}
+    assert all(entry[part].endswith(".") for part in ("says", "found", "holds"))
     assert entry["notebooks"] and set(entry["notebooks"]) <= {stop.slug for stop in STOPS}
 
 
 @every_entry
-def test_its_notebooks_name_it_or_are_not_there_yet(entry):
+def test_its_notebooks_name_it(entry):
     for slug in entry["notebooks"]:
-        if entry.get("pending"):
-            assert not notebook(slug).exists(), f"{slug} is there: write down what was found and take `pending` away"
-        else:
-            text = "\n".join(cell.source for cell in nbformat.read(notebook(slug), as_version=4).cells)
-            assert re.search(rf"\b{entry['id']}\b", text), f"{slug} does not name {entry['id']}"
+        text = "\n".join(cell.source for cell in nbformat.read(notebook(slug), as_version=4).cells)
+        assert re.search(rf"\b{entry['id']}\b", text), f"{slug} does not name {entry['id']}"
 
 
 @every_entry

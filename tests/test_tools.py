@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tools import badges, notebooks  # noqa: E402
+from tools import badges, notebooks, picture  # noqa: E402
 
 
 @pytest.fixture
@@ -202,3 +202,8 @@ def test_the_first_cell_is_short_and_silent_here(capsys):
     assert len([line for line in cell.splitlines() if line]) <= 12
     exec(cell, {})
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_readme_shows_the_figure_of_the_notebook():
+    assert f"]({picture.PICTURE.relative_to(ROOT)})" in (ROOT / "README.md").read_text()
+    assert picture.PICTURE.read_bytes() == picture.picture(), "run `python -m tools.picture`"

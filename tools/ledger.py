@@ -43,12 +43,9 @@ def page() -> str:
     rows = []
     for entry in entries():
         where = [f"[{slug[:2]}](../notebooks/{slug}.ipynb)" for slug in entry["notebooks"]]
-        if entry.get("pending"):
-            where = [f"{slug[:2]} (to come)" for slug in entry["notebooks"]]
         where += [f"exercise {number}" for number in about.get(entry["id"], [])]
         tests = [f'[{i}](../tests/{node.split("::")[0]} "{node}")' for i, node in enumerate(entry["tests"], 1)]
-        found = entry["found"] or "to come"
-        cells = [entry["id"], entry["says"], found, entry["holds"], ", ".join(where), " ".join(tests)]
+        cells = [entry["id"], entry["says"], entry["found"], entry["holds"], ", ".join(where), " ".join(tests)]
         rows.append(f"| {' | '.join(cells)} |")
     return TOP + "\n".join(rows) + "\n"
 

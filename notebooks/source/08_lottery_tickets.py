@@ -572,4 +572,4 @@ with tempfile.TemporaryDirectory() as folder:
 #
 # ## Next
 #
-# Notebook 09 puts the methods side by side: which one for which need?
+# [Choose a method by what you need](09_choosing_a_method.ipynb): all methods side by side, with the same training.

@@ -1260,7 +1260,7 @@ checks.check_winning_ticket(winning_ticket)
 # %% [markdown]
 # ## Choosing
 #
-# After 09.
+# After [09](09_choosing_a_method.ipynb).
 
 # %% [markdown]
 # ### 28. Structured, or not

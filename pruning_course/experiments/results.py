@@ -22,16 +22,22 @@ LEGEND = (
     "change in micro-F1. `of all` is the pruned share of all parameters, `of selected` that of the chosen layers. "
     "`MB` is the size of the model when rows and columns that are pruned as a whole are cut out."
 )
+# Of the grid lecture.toml, as `make sweep` gave them.
+LECTURE = Path(__file__).with_name("lecture.csv")
 WIDEST = 1000  # columns of a Markdown table, so that no cell is broken
 
 
-def read_results(folder: str | os.PathLike) -> pd.DataFrame:
-    """One row for each `result.json` below `folder`, sorted by its path.
+def read_results(folder: str | os.PathLike | None = None) -> pd.DataFrame:
+    """One row for each `result.json` below `folder`, sorted by its path; without a folder, those of the lecture's grid
+    that come with the course.
 
     Columns: run, status, error; the settings; micro_f1, macro_f1, dense_micro_f1, dense_macro_f1; selected and of_all
     (pruned shares); mb_dense, mb_csr, mb_shrunk; work (share of the multiply-adds that is left), speed_up (of a forward
-    pass); seconds. A failed run has no numbers. ValueError if there is none, or a file is damaged.
+    pass); seconds, of which pruning_seconds for the choice and the mask; torch, transformers (versions) and cores. A
+    failed run has no numbers. ValueError if there is none, or a file is damaged.
     """
+    if folder is None:
+        return pd.read_csv(LECTURE, converters={"error": str})
     paths = sorted(path for path in Path(folder).rglob(RESULT) if not path.parent.name.startswith("."))
     if not paths:
         raise ValueError(f"{folder} holds no {RESULT}; `run` and `sweep` write them.")
@@ -48,7 +54,9 @@ def _row(path: Path, result: dict) -> dict:
             row |= {f"mb_{kind}": result["bytes"][kind] / 1e6 for kind in ("dense", "csr", "shrunk")}
             row["work"] = result["multiply_adds"]["pruned"] / result["multiply_adds"]["dense"]
             row["speed_up"] = result["seconds"]["dense_forward"] / result["seconds"]["pruned_forward"]
-        return row | {"seconds": result["seconds"]["total"]}
+            row["pruning_seconds"] = result["seconds"]["pruning"]
+        row |= {name: result["versions"][name] for name in ("torch", "transformers")}
+        return row | {"cores": result["machine"]["cores"], "seconds": result["seconds"]["total"]}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no result of a run: it has no {error}.") from error
 

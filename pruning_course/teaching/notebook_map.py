@@ -9,21 +9,20 @@ class Stop(NamedTuple):
     slug: str
     question: str  # what the notebook answers
     minutes: int
-    ready: bool
 
 
 STOPS = (
-    Stop("00_start_here", "What is in this course, and does it run here?", 20, True),
-    Stop("01_mask_mechanics", "What is a mask, and what does pruning really change?", 40, True),
-    Stop("02_global_vs_local", "Which weights should compete with each other?", 40, True),
-    Stop("03_schedules", "All at once, or step by step?", 35, True),
-    Stop("04_incremental_sparsity_bug", "Why do ten small steps overshoot?", 25, True),
-    Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45, True),
-    Stop("06_structured", "What makes a model really smaller and faster?", 45, True),
-    Stop("07_fine_tuning", "How much comes back with a little training?", 40, True),
-    Stop("08_lottery_tickets", "Was the small network there from the start?", 45, True),
-    Stop("09_choosing_a_method", "Which method for which need?", 30, False),
-    Stop("10_exercises", "Can you do it yourself?", 190, True),
+    Stop("00_start_here", "What is in this course, and does it run here?", 20),
+    Stop("01_mask_mechanics", "What is a mask, and what does pruning really change?", 40),
+    Stop("02_global_vs_local", "Which weights should compete with each other?", 40),
+    Stop("03_schedules", "All at once, or step by step?", 35),
+    Stop("04_incremental_sparsity_bug", "Why do ten small steps overshoot?", 25),
+    Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45),
+    Stop("06_structured", "What makes a model really smaller and faster?", 45),
+    Stop("07_fine_tuning", "How much comes back with a little training?", 40),
+    Stop("08_lottery_tickets", "Was the small network there from the start?", 45),
+    Stop("09_choosing_a_method", "Which method for which need?", 40),
+    Stop("10_exercises", "Can you do it yourself?", 190),
 )
 
 
@@ -37,8 +36,8 @@ def course_map(here: str = "00") -> Markdown:
         if stop.slug.startswith(here):
             mark, name = "**you are here →**", f"**{name}**"
         else:
-            mark, name = "", f"[{name}]({stop.slug}.ipynb)" if stop.ready else f"{name} *(to come)*"
+            mark, name = "", f"[{name}]({stop.slug}.ipynb)"
         lines.append(f"| {mark} | {name} | {stop.question} | {stop.minutes} |")
-    ready = sum(stop.minutes for stop in STOPS if stop.ready)
-    lines.append(f"\nThe notebooks that exist take about {ready} minutes, exercises included.")
+    hours = sum(stop.minutes for stop in STOPS) / 60
+    lines.append(f"\nAll notebooks take about {hours:.0f} hours, exercises included.")
     return Markdown("\n".join(lines))
