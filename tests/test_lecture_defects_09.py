@@ -6,6 +6,7 @@ from models import make
 from torch import nn
 
 from pruning_course import MagnitudePruner, WandaPruner, get_pruner
+from pruning_course.experiments import read_grid, read_results
 
 
 def error_of(pruner, inputs: torch.Tensor) -> float:
@@ -40,6 +41,22 @@ def test_S17_no_method_is_best_by_rule():
     weights = [0.1, 0.2, 0.5, 0.5]
     assert error_of(MagnitudePruner(layer_of(weights), 0.5), inputs) > 0.9
     assert error_of(WandaPruner(layer_of(weights), 0.5).calibrate([inputs], 2), inputs) < 0.1
+
+
+def test_S17_the_lectures_table_does_not_hold_in_the_runs_that_come_with_the_course():
+    results, grid = read_results(), read_grid()
+
+    def f1(experiment: str, method: str, sparsity: float):
+        runs = results[results["run"].isin([run.name for run in grid[experiment]])]
+        return runs[(runs["prune_method"] == method) & (runs["prune_sparsity"] == sparsity)]["micro_f1"]
+
+    for sparsity in (0.3, 0.5, 0.7):  # gradual is said to be 2-5% better
+        assert f1("method", "gradual", sparsity).mean() < f1("method", "magnitude", sparsity).mean() + 0.01
+    for sparsity in (0.3, 0.5):  # Wanda is said to be 3-7% better
+        assert abs(f1("method", "wanda", sparsity).mean() - f1("method", "magnitude", sparsity).mean()) < 0.01
+        assert f1("method", "wanda", sparsity).mean() > f1("method", "magnitude", 0).mean() - 0.01  # the dense control
+    for experiment in ("method", "untrained"):  # where much is removed, it is
+        assert f1(experiment, "wanda", 0.7).min() > f1(experiment, "magnitude", 0.7).max() + 0.03
 
 
 def test_S29_an_option_that_a_method_does_not_have_is_refused():

@@ -1,4 +1,4 @@
-"""docs/choosing.png, which the README shows: notebook 09's figure tagged `readme-picture`. `python -m tools.picture`."""
+"""docs/choosing.png, which the README shows: the figure tagged `readme-picture` in notebook 09."""
 
 import base64
 from pathlib import Path
