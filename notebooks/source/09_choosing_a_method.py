@@ -143,16 +143,22 @@ my_guess = {"loses more": None, "tenth epoch": None}
 # %%
 from pruning_course.teaching.figures import COLOURS, MARKERS, new_figure, show
 
-figure, panels = new_figure(1, 3, height=2.8, sharey=True)
-shown = {"sparsity": "prune_sparsity", "layers": "prune_layers", "epochs": "fine_tune_epochs"}
-for axes, (name, x) in zip(panels, shown.items(), strict=True):
+
+def one_setting(axes, name, x):
     means = of(name).groupby(x)["micro_f1"].mean()
     axes.plot(means.index, means, linestyle="" if name == "layers" else "-")
     axes.plot(of(name)[x], of(name)["micro_f1"], linestyle="", color="black", marker=".", markersize=4)
     axes.axhline(dense_f1, color="black", linestyle="--", linewidth=1)
     axes.set(title=name, ylim=(0.3, 0.9), xticks=means.index)
-panels[1].tick_params(axis="x", labelsize=8)
-panels[0].set_ylabel("micro-F1, validation")
+
+
+# %%
+figure, (left, middle, right) = new_figure(1, 3, height=2.8, sharey=True)
+one_setting(left, "sparsity", "prune_sparsity")
+one_setting(middle, "layers", "prune_layers")
+one_setting(right, "epochs", "fine_tune_epochs")
+middle.tick_params(axis="x", labelsize=8)
+left.set_ylabel("micro-F1, validation")
 show(
     figure,
     alt="F1 over sparsity falls ever faster; over layers it is the same for attention and FFN; over epochs it flattens.",
@@ -201,6 +207,7 @@ LABELS = ("magnitude", "gradual", "wanda", "structured, norm", "structured, grad
 LOOK = {label: {"color": COLOURS[i], "marker": MARKERS[i]} for i, label in enumerate(LABELS)}
 
 
+# %%
 def by_share(frame, title, lowest):
     figure, axes = new_figure(height=3.6)
     for label, look in LOOK.items():
@@ -400,6 +407,7 @@ results["work"] *= 100
 COSTS = ["file", "work", "time"]
 
 
+# %%
 def points(name):
     """What each method at each sparsity costs, and its F1: over the seeds the median and the mean."""
     by = of(name).query("prune_sparsity > 0").groupby(["label", "prune_sparsity"], sort=False)
@@ -529,10 +537,17 @@ def node(axes, x, y, text, parent=None, answer="", **look):
 
 
 # %%
-figure, axes = new_figure(height=4.6)
+def empty_figure():
+    figure, axes = new_figure(height=4.6)
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    axes.axis("off")
+    return figure, axes
+
+
 grey = {"facecolor": "#eeeeee"}
-axes.set(xlim=(0, 10), ylim=(0, 10))
-axes.axis("off")
+
+# %%
+figure, axes = empty_figure()
 faster = node(axes, 4, 9.3, "Must it be faster, where nothing skips zeros?")
 node(axes, 1.3, 6, LEAVES[0], faster, "yes", **grey)
 train = node(axes, 6, 6.6, "Can you train it afterwards?", faster, "no")
