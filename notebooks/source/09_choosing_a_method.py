@@ -334,8 +334,8 @@ rows = {f"{a} against {b}": [difference(a, b, share) for share in (0.3, 0.5, 0.7
 pd.DataFrame(rows, index=["30%", "50%", "70%"]).T
 
 # %% [markdown]
-# Twelve verdicts, and each has one chance in ten to be luck: expect about one that is. What is five points apart at 70% is not luck. The hundredth by which gradual
-# pruning is behind at 30% may well be.
+# Twelve verdicts, and where nothing differs each has one chance in ten to be luck: expect about one that is. The hundredth by which gradual pruning is
+# behind at 30% may be it. Five points at 70% are several times what the seeds of either method differ by, and Wanda has them untrained, too.
 #
 # At 70% Wanda is ahead of magnitude, also after training. At 50% it is not, and gradual pruning is nowhere ahead of one shot. The
 # choice of neurons counts at every sparsity.
