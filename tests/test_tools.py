@@ -105,6 +105,35 @@ def test_a_current_notebook_is_not_executed_again(folder, monkeypatch):
     assert CliRunner().invoke(notebooks.app, ["build"]).exit_code == 0
 
 
+def test_a_change_of_the_text_keeps_the_outputs(folder, monkeypatch):
+    source = folder / "source/00_a.py"
+    source.write_text("# %% [markdown]\n# old\n\n# %%\n1\n")
+    notebook = made(source)
+    executed = nbformat.read(notebook, as_version=4)
+    executed.cells[1].outputs = [new_output("stream", text="1")]
+    executed.cells[1].execution_count = 1
+    nbformat.write(executed, notebook)
+    monkeypatch.setattr(notebooks, "run", lambda *_: pytest.fail("it was executed"))
+    source.write_text("# %% [markdown]\n# new\n#\n# and more\n\n# %%\n1\n")
+    assert CliRunner().invoke(notebooks.app, ["build"]).exit_code == 0
+    cells = nbformat.read(notebook, as_version=4).cells
+    assert cells[0].source == "# new\n\nand more"
+    assert (cells[1].execution_count, cells[1].outputs) == (1, executed.cells[1].outputs)
+    assert notebooks.is_current(notebook, source)
+
+
+@pytest.mark.parametrize("after", ["# %%\n2\n", '# %% tags=["nbval-ignore-output"]\n1\n', "# %%\n1\n\n# %%\n1\n"])
+def test_a_change_of_the_code_does_not(folder, monkeypatch, after):
+    source = folder / "source/00_a.py"
+    source.write_text("# %%\n1\n")
+    made(source)
+    source.write_text(after)
+    executed = []
+    monkeypatch.setattr(notebooks, "execute", lambda *_: executed.append(1) or 1.0)
+    assert CliRunner().invoke(notebooks.app, ["build"]).exit_code == 0
+    assert executed
+
+
 def test_no_notebook_and_no_such_notebook_are_errors_in_a_sentence(folder):
     assert "There are no notebooks" in CliRunner().invoke(notebooks.app, ["course"]).output
     assert "no source for 99_x" in CliRunner().invoke(notebooks.app, ["build", "99_x"]).output
@@ -175,7 +204,7 @@ def test_both_notebooks_of_exercises_move_along(course, monkeypatch):
         notebooks.save(notebooks.from_source(source, solved=path.parent.name == "solutions"), path)
     badges.move("someone/pruning", "v2", course)
     assert all(notebooks.is_current(path, source) for path in twins)
-    assert "someone/pruning/v2?urlpath=lab/tree/notebooks/solutions/00_a.ipynb" in twins[1].read_text()
+    assert "someone/pruning/v2?urlpath=lab/tree/my_course/solutions/00_a.ipynb" in twins[1].read_text()
 
 
 def test_a_stale_notebook_stays_stale(course, monkeypatch):

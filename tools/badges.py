@@ -36,10 +36,10 @@ def home(root: Path = ROOT) -> Home:
 def badge_line(slug: str, root: Path = ROOT) -> str:
     """The launch badges of notebooks/SLUG.ipynb, as one line of Markdown."""
     repository, tag = home(root)
-    path = f"notebooks/{slug}.ipynb"
+    learners, committed = f"my_course/{slug}.ipynb", f"notebooks/{slug}.ipynb"  # Colab sees only what is committed
     return (
-        f"[![Open in Binder]({BINDER}/badge_logo.svg)]({BINDER}/v2/gh/{repository}/{tag}?urlpath=lab/tree/{path}) "
-        f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{repository}/blob/{tag}/{path})"
+        f"[![Open in Binder]({BINDER}/badge_logo.svg)]({BINDER}/v2/gh/{repository}/{tag}?urlpath=lab/tree/{learners}) "
+        f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{repository}/blob/{tag}/{committed})"
     )
 
 

@@ -97,6 +97,19 @@ def from_cells(source: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def took_outputs(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode) -> bool:
+    """Move the outputs of `old` into `notebook` if its code cells are the same; if they differ, change nothing: False.
+
+    Outputs come from code alone, so a change of the prose needs no new execution.
+    """
+    new_cells, old_cells = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (notebook, old))
+    if [(cell.source, cell.metadata) for cell in new_cells] != [(cell.source, cell.metadata) for cell in old_cells]:
+        return False
+    for new, executed in zip(new_cells, old_cells, strict=True):
+        new.outputs, new.execution_count = executed.outputs, executed.execution_count
+    return True
+
+
 def to_do(code: str) -> str:
     """A cell as learners get it: a stub for the solution, and below it the wrong lines that they repair."""
     return REGION.sub(rf"\1{STUB}\n\3", code).rstrip("\n")
@@ -111,7 +124,7 @@ def one_folder_down(text: str) -> str:
     """Markdown for notebooks/solutions/: the title says so, links and badges lead where they did."""
     text = re.sub(r"\A# (.*)", r"# \1: the solutions", text)
     text = re.sub(r"\]\((?!\w+:|#)", "](../", text)
-    return re.sub(r"(/notebooks/)(\w+\.ipynb\))", r"\1solutions/\2", text)
+    return re.sub(r"(/(?:notebooks|my_course)/)(\w+\.ipynb\))", r"\1solutions/\2", text)
 
 
 def text_of(output: dict) -> str:
@@ -204,7 +217,7 @@ def build(
     names: Annotated[list[str] | None, typer.Argument(help="Only these, e.g. 01_mask_mechanics.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Execute them all again, changed or not.")] = False,
 ) -> None:
-    """Execute each source that changed and write its notebook in place."""
+    """Execute each source whose code changed and write its notebook in place; a change of the text keeps the outputs."""
     sources = sorted((NOTEBOOKS / "source").glob("*.py"))
     wanted = {Path(name).stem for name in names or []}
     if unknown := wanted - {source.stem for source in sources}:
@@ -216,6 +229,10 @@ def build(
             continue
         name = str(path.relative_to(NOTEBOOKS).with_suffix(""))
         notebook = from_source(source, solved=path.parent.name == "solutions")
+        if not (all or wanted) and path.exists() and took_outputs(notebook, nbformat.read(path, as_version=4)):
+            save(notebook, path)
+            print(f"{name}: only its text has changed")
+            continue
         row = run(notebook, NOTEBOOKS, name)
         problems = problems_in(notebook) if row.verdict == "ok" else [row.verdict]
         if problems:

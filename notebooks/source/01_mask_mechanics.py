@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Take a mask apart
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/01_mask_mechanics.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/01_mask_mechanics.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/01_mask_mechanics.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/01_mask_mechanics.ipynb)
 #
 # Pruning sets some weights of a network to zero and keeps them there. The thing that remembers which ones is a **mask**:
 # a tensor of yes and no, in the shape of the weight. This notebook takes one apart, first on five numbers, then on a

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Choose who competes with whom
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/02_global_vs_local.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/02_global_vs_local.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/02_global_vs_local.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/02_global_vs_local.ipynb)
 #
 # "Remove the smallest half" needs two decisions before it means anything: which layers take part, and whether a weight is
 # compared with all others, with those of its own layer, or with those of its own row. This notebook measures both on the

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Compare pruning at once with pruning step by step
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/03_schedules.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/03_schedules.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/03_schedules.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/03_schedules.ipynb)
 #
 # One-shot pruning takes all the weights at once. Gradual pruning takes a few, trains, takes a few more, along a
 # **schedule**. This notebook draws the four common schedules, finds what the lecture's picture has wrong, and then measures on

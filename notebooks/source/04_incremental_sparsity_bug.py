@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Find the bug in the second round
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/04_incremental_sparsity_bug.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/04_incremental_sparsity_bug.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/04_incremental_sparsity_bug.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/04_incremental_sparsity_bug.ipynb)
 #
 # Gradual pruning removes some weights, trains, removes some more. The second round looks like the first and is not: part of
 # the weights are gone already, and a percentage now needs an "of what". This notebook finds the bug that follows from it,

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Weigh a weight by what it meets
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/05_wanda.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/05_wanda.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/05_wanda.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/05_wanda.ipynb)
 #
 # A weight of 0.1 that is multiplied with 8 does more than a weight of 0.3 that is multiplied with 1. **Wanda** (Sun and
 # others, 2023) scores each weight by its size *times the size of its input*. It needs a few texts and no training. This

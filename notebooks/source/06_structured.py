@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Make a model smaller, and time it
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/06_structured.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/06_structured.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/06_structured.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/06_structured.ipynb)
 #
 # A mask saves nothing: the matrices keep their size, and the processor multiplies by every zero. Structured pruning removes
 # whole **neurons**, **heads** or **layers**. What is left is an ordinary, smaller model. This notebook corrects the lecture's

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Repair a pruned model with a little training
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/07_fine_tuning.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/07_fine_tuning.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/07_fine_tuning.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/07_fine_tuning.ipynb)
 #
 # Pruning does damage, and training afterwards repairs some of it. That needs three decisions: how the pruned weights are kept
 # at zero, which learning rate, and how long. This notebook first shows on two weights why the lecture's way of keeping zeros

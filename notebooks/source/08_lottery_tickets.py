@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Look for the small network that was there from the start
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/08_lottery_tickets.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/08_lottery_tickets.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/08_lottery_tickets.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/08_lottery_tickets.ipynb)
 #
 # A pruned network works well with a tenth of its weights. So why not *train* the small network in the first place? Usually
 # it learns worse. In 2019 Jonathan Frankle and Michael Carbin found an exception: the same small network, started from the

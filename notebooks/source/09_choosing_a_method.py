@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Choose a method by what you need
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/09_choosing_a_method.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/09_choosing_a_method.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/09_choosing_a_method.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/09_choosing_a_method.ipynb)
 #
 # The lecture ends with a table: gradual pruning is better than magnitude by "+2-5%", Wanda is "Best" by "+3-7%", structured
 # pruning loses "2-5%". No run stands behind these numbers. Here are the runs: the lecture's four experiments, with several seeds,

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Test what you can do
 #
-# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/notebooks/10_exercises.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/10_exercises.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/pruning-course/pruning_course/v1?urlpath=lab/tree/my_course/10_exercises.ipynb) [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/pruning-course/pruning_course/blob/v1/notebooks/10_exercises.ipynb)
 #
 # Thirty exercises, in the order of the course. In eighteen of them you repair a short function that is wrong, each with a mistake
 # that the lecture makes or invites; its S-number stands beside it. In the others you compute, predict, or write a few lines of your own.
