@@ -114,7 +114,7 @@ def test_a_change_of_the_text_keeps_the_outputs(folder, monkeypatch):
     executed.cells[1].execution_count = 1
     nbformat.write(executed, notebook)
     monkeypatch.setattr(notebooks, "run", lambda *_: pytest.fail("it was executed"))
-    source.write_text("# %% [markdown]\n# new\n#\n# and more\n\n# %%\n1\n")
+    source.write_text("# %% [markdown]\n# # new\n#\n# and more\n\n# %%\n1\n")
     assert CliRunner().invoke(notebooks.app, ["build"]).exit_code == 0
     cells = nbformat.read(notebook, as_version=4).cells
     assert cells[0].source == "# new\n\nand more"
