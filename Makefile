@@ -1,47 +1,51 @@
-# `make help` lists the targets. The set-up (.venv/.installed) is redone only when one of the three files it depends on changed.
+# `make help` lists the targets. The work is in tools/course.py, which also runs where there is no make, as on Windows.
 PYTHON ?= python3
+# PyTorch's own wheels, for example https://download.pytorch.org/whl/cpu: without CUDA, and 2.5 GB less to download.
+TORCH_INDEX ?=
 REPO ?=
 TAG ?= v1
+RESET ?=
+NOTEBOOKS ?=
+COURSE = "$(PYTHON)" tools/course.py
 BIN := .venv/bin
-NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
-# The sources, not the notebooks made from them.
-CODE := $(wildcard benchmarks notebooks/source pruning_course tests tools)
-# Notebooks and tests never reach for a network and draw no progress bars; the set-up does both.
-# SPYDER_BARS makes tqdm take its console bars in a kernel: those of notebooks do not read TQDM_DISABLE.
-QUIET := HF_HUB_OFFLINE=1 TQDM_DISABLE=1 SPYDER_BARS=1 HF_HUB_DISABLE_PROGRESS_BARS=1
 
-export TRANSFORMERS_VERBOSITY := error
-export TOKENIZERS_PARALLELISM := false
-# The kernel is the python3 of .venv, whatever else is installed for the user; figures belong to the kernel's inline backend.
-export JUPYTER_PREFER_ENV_PATH := 1
-unexport MPLBACKEND
+export TORCH_INDEX
 
-.PHONY: help setup course test notebooks assignment lab badges bench sweep timings lint doctor clean
+.PHONY: help setup course test unit test-oldest test-newest notebooks assignment lab badges bench sweep timings lint doctor clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.installed ## install everything into .venv and prepare the laboratory (models, data, the dense model)
-	$(BIN)/python -m pruning_course.lab
+setup: python ## install everything into .venv and prepare the laboratory (models, data, the dense model)
+	$(COURSE) setup
 
-course: setup ## the whole course: set up, execute a copy of every notebook into build/, print a table
-	$(BIN)/python tools/notebooks.py course
+course: python ## the whole course: set up, execute a copy of every notebook into build/, print a table
+	$(COURSE) course
 
-test: setup lint ## set up, then ruff, unit tests, the audit of the notebooks, strict nbval on every notebook
-	$(QUIET) $(BIN)/python -m pytest tests
-	$(QUIET) $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 $(or $(NOTEBOOKS),notebooks)
+test: python ## set up, then lint, unit tests, the audit of the notebooks, strict nbval on every notebook
+	$(COURSE) test $(NOTEBOOKS)
 
-notebooks: setup ## authors: execute each notebooks/source/*.py that changed into its notebook
-	$(BIN)/python tools/notebooks.py build
+unit: python ## the tests that need no laboratory: no model, no data, no notebook
+	$(COURSE) unit
 
-assignment: setup ## teachers: the exercises as an nbgrader assignment, in build/assignment
-	$(QUIET) $(BIN)/python -m tools.assignment
+test-oldest: python ## unit tests and four notebooks on the oldest versions that are allowed, in .venv-oldest
+	$(COURSE) test-oldest
 
-lab: setup ## open the course in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_start_here.ipynb
+test-newest: python ## all tests on the newest versions of everything, in .venv-newest
+	$(COURSE) test-newest
 
-badges: .venv/.installed ## point every launch badge to REPO=owner/name TAG=v1
-	$(BIN)/python tools/badges.py "$(REPO)" "$(TAG)"
+notebooks: python ## authors: execute each notebooks/source/*.py whose code changed into its notebook
+	$(COURSE) notebooks
+
+assignment: python ## teachers: the exercises as an nbgrader assignment, in build/assignment
+	$(COURSE) assignment
+
+lab: python ## open your own copy of the course in JupyterLab; RESET=wanda: a fresh copy of that lesson
+	$(COURSE) lab $(if $(RESET),--reset $(RESET))
+
+badges: python ## point every launch badge to REPO=owner/name TAG=v1
+	$(COURSE) install
+	$(BIN)/python -m tools.badges "$(REPO)" "$(TAG)"
 
 bench: setup ## measure against other libraries, side by side
 	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
@@ -50,22 +54,18 @@ sweep: setup ## the lecture's experiments into results/sweep, about 80 minutes; 
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course sweep
 	$(BIN)/python -m pruning_course report results/sweep
 
-timings: setup ## measure seconds and memory of each notebook and write docs/timings.md
-	$(BIN)/python tools/notebooks.py course --table docs/timings.md
+timings: python ## measure seconds and memory of each notebook, with all threads and with one, into docs/timings.md
+	$(COURSE) timings
 
-lint: .venv/.installed ## ruff: the rules and the format
-	$(BIN)/ruff check $(CODE) && $(BIN)/ruff format --check $(CODE)
+lint: python ## ruff: the rules and the format; the workflows
+	$(COURSE) lint
 
-doctor: .venv/.installed ## say what this machine has: versions, threads, memory, wheels
-	$(BIN)/python -m pruning_course doctor
+doctor: python ## say what this machine has: versions, threads, memory, models and data
+	$(COURSE) doctor
 
-clean: ## remove what was built (.venv and the laboratory's cache stay)
+clean: ## remove what was built (.venv, my_course and the laboratory's cache stay)
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis docs/_build
 
-.venv/.installed: pyproject.toml constraints.txt requirements-lab.txt
-	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON): install Python 3.10-3.13, or say make PYTHON=/path/to/python." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; v = sys.version_info; (3, 10) <= v[:2] <= (3, 13) or sys.exit(f"This is Python {v[0]}.{v[1]}; the course needs 3.10-3.13: say make PYTHON=/path/to/python.")'
-	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[notebooks,test]"
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-lab.txt
-	@touch $@
+.PHONY: python
+python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON): install Python 3.11-3.14, or say make PYTHON=/path/to/python." >&2; exit 1; }

@@ -14,7 +14,8 @@ from typing import Annotated
 import nbformat
 import typer
 
-from tools.notebooks import BEGIN, NOTEBOOKS, QUIET, ROOT, STUB, from_cells, save
+from tools.course import QUIET, python_of
+from tools.notebooks import BEGIN, NOTEBOOKS, ROOT, STUB, from_cells, save
 
 ASSIGNMENT = "pruning"
 SOURCE = NOTEBOOKS / "source/10_exercises.py"
@@ -66,8 +67,11 @@ def make(folder: Path) -> Path:
 
 def nbgrader(folder: Path, *words: str) -> None:
     """Run a command of nbgrader in `folder`; it explains on stderr what it refuses, and then so do we: exit 1."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # it calls `alembic`
-    command = [sys.executable, "-m", "nbgrader", *words, "--log-level=WARN"]
+    python = python_of(".venv-grading")
+    if not python.exists():
+        sys.exit("nbgrader has an environment of its own, which is not there: run `make assignment`.")
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])  # it calls `alembic`
+    command = [str(python), "-m", "nbgrader", *words, "--log-level=WARN"]
     if subprocess.run(command, cwd=folder, env=os.environ | QUIET | {"PATH": path}).returncode:
         sys.exit(f"nbgrader {' '.join(words)} failed in {folder}.")
 

@@ -217,7 +217,7 @@ def build(
     names: Annotated[list[str] | None, typer.Argument(help="Only these, e.g. 01_mask_mechanics.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Execute them all again, changed or not.")] = False,
 ) -> None:
-    """Execute each source whose code changed, and write its notebook in place. A change of the text keeps the outputs."""
+    """Execute each source whose code changed and write its notebook in place; a changed text keeps the outputs."""
     sources = sorted((NOTEBOOKS / "source").glob("*.py"))
     wanted = {Path(name).stem for name in names or []}
     if unknown := wanted - {source.stem for source in sources}:
