@@ -13,6 +13,7 @@ def written_beside(path: str | os.PathLike, folder: bool = False) -> Iterator[Pa
     """Give a temporary path beside `path`; rename it to `path` when the block ends well.
 
     If the block raises (a full disk, Ctrl-C), what stood at `path` is still there, and nothing is left beside it.
+    Everything is on the disk before it gets its name, so that a power cut leaves the old or the new, never half of it.
     A file replaces an older file. A folder never replaces a folder: `FileExistsError`.
     """
     path = Path(path)
@@ -25,6 +26,21 @@ def written_beside(path: str | os.PathLike, folder: bool = False) -> Iterator[Pa
         yield target
         if folder and path.exists():
             raise FileExistsError(f"{path} exists already; a folder is never overwritten.")
+        for inside in [*target.rglob("*"), target]:
+            _flush(inside)
         os.replace(target, path)
+        _flush(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until the file, or the list of names that a folder is, stands on the disk."""
+    on_windows = os.name == "nt"
+    if path.is_dir() and on_windows:  # it has no such call
+        return
+    descriptor = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pruning_course.files import written_beside
@@ -29,3 +31,41 @@ def test_a_folder_is_never_overwritten(tmp_path):
     ):
         (target / "x").write_text("x")
     assert list(tmp_path.iterdir()) == [tmp_path / "f"]
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """What is flushed to the disk, by name, and `->` where something gets its name."""
+    seen, names, opened, replace = [], {}, os.open, os.replace
+
+    def remember(path, flags, *more, **options):
+        descriptor = opened(path, flags, *more, **options)
+        names[descriptor] = os.path.basename(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", remember)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append(names[descriptor]))
+    monkeypatch.setattr(os, "replace", lambda *paths: seen.append("->") or replace(*paths))
+    return seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, events):
+    with written_beside(tmp_path / "a.txt") as target:
+        target.write_text("all of it")
+    assert events == ["a.txt", "->", tmp_path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_so_is_all_of_a_folder(tmp_path, events):
+    with written_beside(tmp_path / "f", folder=True) as target:
+        (target / "sub").mkdir()
+        (target / "sub/x").write_text("x")
+        (target / "y").write_text("y")
+    assert sorted(events[:4]) == ["f", "sub", "x", "y"] and events[4:] == ["->", tmp_path.name]
+
+
+def test_a_path_can_be_text(tmp_path):
+    with written_beside(str(tmp_path / "a.txt")) as target:
+        target.write_text("x")
+    assert (tmp_path / "a.txt").read_text() == "x"

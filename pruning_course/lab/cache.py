@@ -8,9 +8,6 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import platformdirs
-from safetensors import SafetensorError
-
 from pruning_course.files import written_beside
 from pruning_course.lab.recipe import Recipe
 from pruning_course.lab.wheels import sha256_of
@@ -27,6 +24,8 @@ class CacheError(RuntimeError):
 
 def cache_folder() -> Path:
     """Where the course keeps what it made: PRUNING_COURSE_CACHE, or the user's cache folder."""
+    import platformdirs
+
     return Path(os.environ.get("PRUNING_COURSE_CACHE") or platformdirs.user_cache_dir("pruning_course")).expanduser()
 
 
@@ -74,17 +73,18 @@ def prepare_dense(again: bool = False, recipe: Recipe | None = None) -> tuple[Pa
     recipe = recipe or Recipe()
     folder = dense_folder(recipe)
     if again and folder.exists():
-        _check_room(folder.parent)
+        check_room(folder.parent)
         shutil.rmtree(folder)
     facts = read_facts(folder)
     if facts is None:
-        _check_room(folder.parent)  # before the training, not after it
+        check_room(folder.parent)  # before the training, not after it
         print("No dense model is cached yet: training it once on this machine (about five minutes on two cores).")
         facts = _train_into(folder, recipe)
     return folder, facts
 
 
-def _check_room(folder: Path) -> None:
+def check_room(folder: Path) -> None:
+    """Raise `CacheError` unless `folder` can be written and has room for the dense model; it is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with written_beside(folder / ".writable") as target:
@@ -103,6 +103,8 @@ def _check_room(folder: Path) -> None:
 
 
 def _train_into(folder: Path, recipe: Recipe) -> dict:
+    from safetensors import SafetensorError
+
     from pruning_course.lab.encoder import load_tokenizer
     from pruning_course.lab.training import train_dense
 

@@ -3,9 +3,10 @@
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import NamedTuple
 
-from pruning_course.lab.cache import AGAIN, CacheError, dense_folder, read_facts
+from pruning_course.lab.cache import AGAIN, CacheError, check_room, dense_folder, read_facts
 from pruning_course.lab.wheels import WHEELS, Wheel, WheelError, wheel_folder
 
 GIB = 2**30
@@ -22,9 +23,10 @@ class Row(NamedTuple):
 
 
 def check_environment() -> list[Row]:
-    """Check Python, packages, threads, memory, network setting, wheels and the cached dense model.
+    """Check Python, packages, threads, memory, network setting, wheels, the cached dense model and its folder.
 
-    A row that is not ok stops the course; a row that is ok may still have advice. No value holds a path.
+    A row that is not ok stops the course; a row that is ok may still have advice. No value holds a path. Nothing but
+    Python is needed: what is missing is a row, not an error.
     """
     return [
         _python(),
@@ -33,19 +35,21 @@ def check_environment() -> list[Row]:
         *_memory(),
         _network(),
         *(_wheel(wheel) for wheel in WHEELS),
-        _dense(),
+        *_dense(),
     ]
 
 
 def _python() -> Row:
-    ok = sys.version_info >= (3, 10)
-    return Row("Python", ".".join(map(str, sys.version_info[:3])), ok, "" if ok else "install Python 3.10 or newer")
+    ok = sys.version_info >= (3, 11)
+    return Row("Python", ".".join(map(str, sys.version_info[:3])), ok, "" if ok else "install Python 3.11 or newer")
 
 
 def _packages() -> list[Row]:
     """One row for each requirement of the course itself, read from its own metadata."""
-    from packaging.requirements import Requirement
-
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return [Row("packaging", "not installed", False, "pip install packaging")]
     try:
         wanted = [Requirement(text) for text in requires("pruning-course") or []]
     except PackageNotFoundError:
@@ -100,11 +104,26 @@ def _wheel(wheel: Wheel) -> Row:
     return Row(wheel.name, f"{wheel.version}, whole", True, "")
 
 
-def _dense() -> Row:
+def _dense() -> list[Row]:
+    """The dense model, and where it or its repair is still to be written, whether its folder can be."""
     try:
-        facts = read_facts(dense_folder())
+        folder = dense_folder()
+    except ImportError:
+        return []  # the row of platformdirs already says that it is missing
+    try:
+        facts = read_facts(folder)
     except CacheError:
-        return Row("dense model", "damaged", False, AGAIN)
+        return [Row("dense model", "damaged", False, AGAIN), *_cache(folder.parent)]
     if facts is None:  # the first notebook that needs it trains it
-        return Row("dense model", "not cached yet", True, "python -m pruning_course.lab  (about five minutes)")
-    return Row("dense model", f"cached, test micro-F1 {facts['f1']['dense']['test']['micro_f1']:.3f}", True, "")
+        advice = "python -m pruning_course.lab  (about five minutes)"
+        return [Row("dense model", "not cached yet", True, advice), *_cache(folder.parent)]
+    return [Row("dense model", f"cached, test micro-F1 {facts['f1']['dense']['test']['micro_f1']:.3f}", True, "")]
+
+
+def _cache(folder: Path) -> list[Row]:
+    try:
+        check_room(folder)
+    except CacheError as error:
+        said, _, advice = str(error).rstrip(".").partition("; ")
+        return [Row("cache folder", said.removeprefix("The cache folder "), False, advice)]
+    return [Row("cache folder", "can be written", True, "")]

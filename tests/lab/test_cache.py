@@ -135,6 +135,21 @@ def test_a_cache_that_cannot_be_written_is_found_before_the_training(tmp_path, m
         prepare_dense()
 
 
+def test_a_complete_cache_that_cannot_be_written_is_read(cached, tiny_model, monkeypatch):
+    """A class shares one that belongs to the teacher."""
+    before = {path: path.stat().st_mtime_ns for path in [cached.parent, *cached.rglob("*")]}
+    for name in ("written_beside", "check_room", "save_dense"):
+        monkeypatch.setattr(cache, name, lambda *_, **__: pytest.fail("it was to be written"))
+    for path in [*cached.rglob("*"), cached, cached.parent]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert load_dense().num_labels == tiny_model.num_labels
+    finally:
+        for path in [cached.parent, cached]:
+            path.chmod(0o755)
+    assert before == {path: path.stat().st_mtime_ns for path in [cached.parent, *cached.rglob("*")]}
+
+
 def test_a_disk_without_room_is_found_before_the_training(folder, monkeypatch):
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 5_000_000}))
     monkeypatch.setattr(training, "train_dense", lambda recipe: pytest.fail("trained"))

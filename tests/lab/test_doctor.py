@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,61 @@ def test_a_healthy_machine(healthy, monkeypatch):
     assert rows()["Hugging Face Hub"].value.startswith("allowed")
 
 
-def test_nothing_cached_is_no_reason_to_stop(healthy, monkeypatch):
+def test_nothing_cached_is_no_reason_to_stop(healthy, monkeypatch, tmp_path):
+    monkeypatch.setenv("PRUNING_COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(doctor, "read_facts", lambda folder: None)
     assert rows()["dense model"][1:3] == ("not cached yet", True)
+    assert rows()["cache folder"] == Row("cache folder", "can be written", True, "")
+
+
+@pytest.mark.parametrize("state", ["nothing", "damaged"])
+def test_a_cache_that_cannot_be_written_stops_where_something_is_missing_in_it(healthy, monkeypatch, tmp_path, state):
+    def read(folder):
+        if state == "damaged":
+            raise CacheError("damaged")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PRUNING_COURSE_CACHE", str(tmp_path / "file/cache"))
+    monkeypatch.setattr(doctor, "read_facts", read)
+    row = rows()["cache folder"]
+    assert not row.ok and row.value.startswith("cannot be written (")
+    assert row.advice == "set PRUNING_COURSE_CACHE to one that can"
+
+
+def test_a_complete_cache_need_not_be_written(healthy, monkeypatch):
+    monkeypatch.setattr(doctor, "check_room", lambda folder: pytest.fail("it was written"))
+    assert "cache folder" not in rows() and rows()["dense model"].ok
+
+
+WITHOUT = """
+import importlib.metadata, runpy, sys
+gone, version = sys.argv.pop(), importlib.metadata.version
+def found(name):
+    if name == gone:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+importlib.metadata.version = found
+sys.modules[gone] = None  # importing it now fails
+sys.argv[0] = "doctor"
+sys.argv.append("doctor")
+runpy.run_module("pruning_course", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("name", ["torch", "safetensors", "platformdirs", "accelerate"])
+def test_it_names_what_is_missing(name):
+    done = subprocess.run([sys.executable, "-c", WITHOUT, name], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == ""
+    assert ["NO", name] in [line.split()[:2] for line in done.stdout.splitlines()]
+    assert f'pip install "{name}' in done.stdout
+
+
+def test_without_torch_a_name_of_the_library_is_one_sentence():
+    code = "import sys; sys.modules['torch'] = None; from pruning_course import Masks"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()[-1]
+    assert said.startswith("ImportError: pruning_course.Masks is not there (ModuleNotFoundError: import of torch")
+    assert "python -m pruning_course doctor" in said
 
 
 def test_a_damaged_cache_stops(healthy, monkeypatch):
