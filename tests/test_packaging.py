@@ -1,15 +1,23 @@
 """What is installed where must agree: pyproject.toml, constraints.txt, environment.yml, the Makefile, Colab."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools import course  # noqa: E402
+
 PACKAGE = ROOT / "pruning_course"
 # Low to high: a module imports only from the left of itself.
 FLOORS = [
@@ -52,8 +60,8 @@ def requirements(*extras: str) -> dict[str, Requirement]:
     return {requirement.name: requirement for requirement in found}
 
 
-def constraints() -> dict[str, Requirement]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+def constraints(name: str = "constraints.txt") -> dict[str, Requirement]:
+    lines = (ROOT / name).read_text().splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
     return {requirement.name.lower(): requirement for requirement in found}
 
@@ -78,7 +86,7 @@ def test_binder_installs_what_conda_forge_lacks():
     script = (ROOT / "postBuild").read_text()
     assert "set -euo pipefail" in script
     assert all(name in script for name in FROM_PIP)
-    assert all((ROOT / name).stat().st_mode & 0o100 for name in ("postBuild", "start", ".ci/run"))
+    assert os.name == "nt" or all((ROOT / name).stat().st_mode & 0o100 for name in ("postBuild", "start", ".ci/run"))
 
 
 def test_every_direct_dependency_has_an_exact_version():
@@ -90,11 +98,36 @@ def test_every_direct_dependency_has_an_exact_version():
         assert pin.version in requirement.specifier
 
 
+def test_the_oldest_versions_are_those_that_the_package_allows():
+    oldest = constraints("constraints-oldest.txt")
+    wanted = requirements("cluster", "notebooks", "test")
+    del wanted["torch"]  # its old builds come with CUDA, so only an index of PyTorch's own wheels is asked for one
+    assert "torch" not in oldest
+    for name, requirement in wanted.items():
+        [bound], [pin] = requirement.specifier, oldest[name.lower()].specifier
+        assert (bound.operator, pin.operator) == (">=", "==")
+        assert Version(pin.version) == Version(bound.version), name
+
+
+def test_the_pythons_are_the_same_everywhere():
+    oldest, newest = (".".join(map(str, version)) for version in (course.OLDEST_PYTHON, course.NEWEST_PYTHON))
+    assert f'requires-python = ">={oldest}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"Python {oldest} to {newest}" in (ROOT / "README.md").read_text()
+    assert f"Python {oldest} to {newest}" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert f"install Python {oldest}-{newest}" in (ROOT / "Makefile").read_text()
+
+
+def test_make_and_the_script_have_the_same_commands():
+    called = re.findall(r"^\t\$\(COURSE\) ([\w-]+)", (ROOT / "Makefile").read_text(), re.M)
+    assert set(called) == set(course.COMMANDS)
+
+
 @pytest.mark.parametrize(("name", "version"), COLAB.items())
 def test_colab_keeps_its_own(name, version):
     assert version in requirements("notebooks")[name].specifier
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make, as on Windows")
 def test_make_help_lists_every_target():
     targets = re.findall(r"^([a-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
     assert {"help", "course", "test", "notebooks", "lab", "badges", "bench", "timings", "lint"} <= set(targets)

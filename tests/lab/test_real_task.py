@@ -5,21 +5,12 @@ import json
 
 import pytest
 
-from pruning_course.lab.cache import CacheError, dense_folder, read_facts
+from pruning_course.lab.cache import dense_folder, read_facts
 from pruning_course.lab.encoder import MAX_LENGTH, load_batches
 from pruning_course.lab.phenotypes import load_phenotypes
 from pruning_course.lab.recipe import Recipe
-from pruning_course.lab.wheels import HPO, MINILM, WheelError, wheel_folder
 
-
-def whole(*wheels):
-    try:
-        return all(wheel_folder(wheel) for wheel in wheels)
-    except WheelError:
-        return False
-
-
-pytestmark = pytest.mark.skipif(not whole(HPO, MINILM), reason="needs the wheels of the set-up")
+pytestmark = pytest.mark.laboratory
 
 
 def test_the_task_is_the_one_that_the_course_describes():
@@ -48,11 +39,6 @@ def test_the_batches_of_the_task():
 
 
 def test_fine_tuning_pays():
-    try:
-        facts = read_facts(dense_folder())
-    except CacheError as error:
-        pytest.fail(str(error))
-    if facts is None:
-        pytest.skip("the dense model is not cached")
+    facts = read_facts(dense_folder())
     f1 = {name: facts["f1"][name]["test"]["micro_f1"] for name in ("logistic", "dense")}
     assert f1["dense"] > f1["logistic"] + 0.04
