@@ -81,7 +81,7 @@ def changes(clone: Path) -> str:
 @pytest.mark.parametrize("path", [EXERCISES, "notebooks/10_exercises.ipynb"])
 def test_the_exercises_open_without_their_solutions(server, path):
     for folder in ("source", "."):  # whichever of the two files is newer
-        for file in (Path(server[1]).parent.glob(f"clone*/notebooks/{folder}/10_exercises.*")):
+        for file in Path(server[1]).parent.glob(f"clone*/notebooks/{folder}/10_exercises.*"):
             os.utime(file)
         cells = ask(server, f"contents/{path}")["content"]["cells"]
         text = "\n".join(cell["source"] for cell in cells)

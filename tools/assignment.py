@@ -24,6 +24,7 @@ c = get_config()
 c.CourseDirectory.course_id = "pruning_course"
 c.ClearSolutions.code_stub = {{"python": "{STUB}"}}
 """
+CHECK = re.compile(r"from pruning_course\.teaching import checks\n\nchecks\.check_(\w+)\(\)")
 # Learners see the check; the grade is whether it passes, asked of the package itself.
 HIDDEN = """
 ### BEGIN HIDDEN TESTS
@@ -37,14 +38,14 @@ def with_grades(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The exercises with nbgrader's metadata: a point for each ● of an exercise. ValueError for one without any."""
     points = 0
     for cell in notebook.cells:
-        check = re.fullmatch(r"checks\.check_(\w+)\(\1\)", cell.source)
+        check = CHECK.fullmatch(cell.source)
         if cell.cell_type == "markdown":
             points = cell.source.count("●") if cell.source.startswith("### ") else points
         elif BEGIN in cell.source:
             cell.metadata.nbgrader = marks(re.search(r"^def (\w+)", cell.source, re.M)[1], solution=True)
         elif check:
             if not points:
-                raise ValueError(f"The exercise of {cell.source} has no ● that says what it is worth.")
+                raise ValueError(f"The exercise {check[1]} has no ● that says what it is worth.")
             cell.metadata.nbgrader = marks(f"check_{check[1]}", grade=True, locked=True, points=points)
             cell.source += HIDDEN.format(name=check[1])
     return notebook

@@ -6,6 +6,7 @@
 import copy
 import hashlib
 import json
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,21 @@ import typer
 from nbformat import NotebookNode
 
 from pruning_course.files import written_beside
+from tools.badges import first_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("", "solutions")  # of notebooks/, and so of my_course/
+# What the kernel says of itself. JupyterLab would write it into a notebook on opening it, and call the notebook changed.
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": platform.python_version(),
+}
+BADGES = re.compile(r"^\[!\[Open in Binder\].*\n\n?", re.M)
 LESSON = re.compile(r"\d+_([a-z0-9_]+)\.ipynb")
 
 
@@ -40,12 +53,20 @@ def lessons_in(folder: Path) -> dict[Lesson, Path]:
 
 
 def cleared(notebook: NotebookNode) -> NotebookNode:
-    """A copy without outputs, so that no answer stands below its question. Its metadata say what the learner got."""
+    """A copy without outputs, so that no answer stands below its question. Its metadata say what the learner got.
+
+    What only readers on the web need is left out or folded: the launch badges, the cell that installs the course.
+    """
     fresh = copy.deepcopy(notebook)
     for cell in fresh.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+            if cell.source == first_cell():
+                cell.metadata["jupyter"] = {"source_hidden": True}
+        else:
+            cell.source = BADGES.sub("", cell.source)
     fresh.metadata["pruning_course"] = {"given": digest(fresh)}
+    fresh.metadata["language_info"] = LANGUAGE
     return fresh
 
 

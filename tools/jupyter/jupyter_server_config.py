@@ -1,5 +1,7 @@
 """What the Jupyter server of learners is told; tools/lab.py and Binder's `start` point JUPYTER_CONFIG_PATH here."""
 
+import warnings
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 c = get_config()  # noqa: F821, Jupyter gives it
@@ -20,4 +22,7 @@ def drop_live_views(model, **_):
                     data.pop(WIDGET, None)
 
 
+warnings.filterwarnings(
+    "ignore", "Overriding existing pre_save_hook"
+)  # this file is read twice, by Jupyter's own doing
 c.FileContentsManager.pre_save_hook = drop_live_views
