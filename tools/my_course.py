@@ -21,7 +21,7 @@ from tools.badges import first_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("", "solutions")  # of notebooks/, and so of my_course/
-# What the kernel says of itself. JupyterLab would write it into a notebook on opening it, and call the notebook changed.
+# What the kernel says of itself. JupyterLab would write it into a notebook on opening it, and call that a change.
 LANGUAGE = {
     "codemirror_mode": {"name": "ipython", "version": 3},
     "file_extension": ".py",
