@@ -65,7 +65,8 @@ def test_the_whole_and_the_empty_submission_are_graded(course):
 
 
 def test_an_exercise_without_points_is_refused():
-    cells = [nbformat.v4.new_markdown_cell("### 1. Free"), nbformat.v4.new_code_cell("checks.check_x(x)")]
+    check = "from pruning_course.teaching import checks\n\nchecks.check_x()"
+    cells = [nbformat.v4.new_markdown_cell("### 1. Free"), nbformat.v4.new_code_cell(check)]
     with pytest.raises(ValueError, match="no ●"):
         assignment.with_grades(nbformat.v4.new_notebook(cells=cells))
 

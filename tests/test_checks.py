@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from models import make
+from nbconvert.filters import markdown2html
 from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +30,7 @@ from pruning_course.architectures import linear_layers, tied_layers  # noqa: E40
 from pruning_course.schedules import exponential  # noqa: E402
 from pruning_course.teaching import checks, solutions  # noqa: E402
 from pruning_course.teaching.checks import CHECKS, Verdict, progress  # noqa: E402
-from pruning_course.teaching.checks.check import AS_FOUND  # noqa: E402
+from pruning_course.teaching.checks.check import AS_FOUND, IMPORTED, NEARLY_AS_FOUND  # noqa: E402
 from pruning_course.teaching.notebook_map import STOPS  # noqa: E402
 from tools import notebooks  # noqa: E402
 
@@ -98,6 +99,42 @@ def test_a_call_instead_of_the_function_is_noticed(name):
     assert not verdict.passed and "without brackets" in verdict.message
 
 
+@every_check
+def test_without_an_argument_the_function_is_taken_from_the_notebook(name, monkeypatch):
+    main = sys.modules["__main__"]
+    assert CHECKS[name]().message == f"`{name}` is not defined yet: run the cell above first."
+    monkeypatch.setattr(main, name, getattr(solutions, name), raising=False)
+    assert CHECKS[name]().passed
+    monkeypatch.setattr(main, name, lambda *given: None)
+    assert "still to be written" in CHECKS[name]().message
+
+
+@pytest.mark.parametrize("missing", sorted(IMPORTED))
+def test_a_missing_import_is_told_in_one_sentence(missing):
+    namespace = {}
+    exec(f"def answer(*given):\n    return {missing}", namespace)
+    verdict = checks.check_keep_half(namespace["answer"])
+    assert (
+        repr(verdict) == f"✗ Not yet. `{missing}` is not defined yet: run the cell with the imports, at the top, first."
+    )
+
+
+def test_another_missing_name_is_the_mistake_of_the_function():
+    def misspelt(scores):
+        return score > 1  # noqa: F821
+
+    assert "raises NameError (name 'score' is not defined)" in checks.check_keep_half(misspelt).message
+
+
+def test_the_mistake_as_found_is_named_in_a_relative_of_it_too():
+    def found_but_right_for_two(scores):
+        if len(scores) == 2:
+            return solutions.keep_half(scores)
+        return scores >= scores.sort().values[len(scores) // 2 - 1]
+
+    assert checks.check_keep_half(found_but_right_for_two).message.endswith(NEARLY_AS_FOUND)
+
+
 def test_a_changed_input_is_noticed():
     def in_place(scores, sparsity):
         keep = solutions.keep_exactly(scores, sparsity)
@@ -158,16 +195,25 @@ def test_right_answers_of_other_shapes_are_right():
 
 
 def test_a_verdict_reads_well_in_a_terminal_and_in_a_notebook():
-    verdict = Verdict(False, "Two are missing.", "Count.")
-    assert repr(verdict) == "Not yet. Two are missing.\nHint: Count."
-    assert verdict._repr_markdown_() == "**Not yet.** Two are missing.\n\n*Hint:* Count."
-    assert repr(Verdict(True, "All cases.")) == "Right. All cases."
+    verdict = Verdict(False, "`x` has two.", "Count.")
+    assert repr(verdict) == "✗ Not yet. `x` has two.\nHint: Count."
+    assert "\n\n**✗ Not yet.** `x` has two.\n\n*Hint:* Count.\n\n" in verdict._repr_markdown_()
+    assert repr(Verdict(True, "All cases.")) == "✓ Right. All cases."
+
+
+def test_right_and_not_yet_differ_by_sign_and_by_colour_and_their_markdown_is_rendered():
+    pages = [markdown2html(Verdict(passed, "`x` has two.")._repr_markdown_()) for passed in (True, False)]
+    assert all("<code>x</code> has two." in page for page in pages)
+    right, not_yet = ("<strong>✓ Right.</strong>" in pages[0], "<strong>✗ Not yet.</strong>" in pages[1])
+    assert right and not_yet
+    colours = [re.search(r"border-left: 4px solid (#\w{6})", page)[1] for page in pages]
+    assert colours[0] != colours[1]
 
 
 def test_progress_counts_and_names_the_next():
     none = {name: lambda *given: None for name in CHECKS}
     first, second, *_ = CHECKS
-    assert repr(progress(none)) == f"Not yet. 0 of {len(CHECKS)} exercises are right. The next one is `{first}`."
+    assert repr(progress(none)) == f"✗ Not yet. 0 of {len(CHECKS)} exercises are right. The next one is `{first}`."
     one = none | {first: getattr(solutions, first), "other": 3}
     assert progress(one).message == f"1 of {len(CHECKS)} exercises are right. The next one is `{second}`."
     assert progress({name: getattr(solutions, name) for name in CHECKS}).passed
@@ -221,6 +267,9 @@ def test_the_layers_are_those_of_the_library():
 # The notebook.
 
 
+CHECK_CELL = r"from pruning_course\.teaching import checks\n\nchecks\.check_(\w+)\(\)"
+
+
 def cells(solved: bool) -> list:
     return [cell for cell in notebooks.from_source(SOURCE, solved).cells if cell.cell_type == "code"]
 
@@ -232,10 +281,25 @@ def functions(solved: bool) -> dict[str, str]:
 
 
 def test_the_notebook_has_every_exercise_once_and_in_order():
-    checked = [re.fullmatch(r"checks\.check_(\w+)\(\1\)", cell.source) for cell in cells(solved=False)]
+    checked = [re.fullmatch(CHECK_CELL, cell.source) for cell in cells(solved=False)]
     assert [match[1] for match in checked if match] == list(functions(solved=False))
     assert sorted(functions(solved=False)) == sorted(CHECKS)
     assert len(CHECKS) >= 20
+
+
+def test_the_first_cell_of_the_exercises_imports_what_they_may_use():
+    namespace = {}
+    exec(next(cell.source for cell in cells(solved=False) if "import torch" in cell.source), namespace)
+    assert set(namespace) - {"__builtins__"} == IMPORTED
+
+
+def test_a_check_that_is_run_first_of_all_answers_in_a_sentence():
+    for cell in cells(solved=False):
+        if match := re.fullmatch(CHECK_CELL, cell.source):
+            *before, last = cell.source.splitlines()
+            namespace = {}
+            exec("\n".join(before), namespace)
+            assert f"`{match[1]}` is not defined yet" in eval(last, namespace).message
 
 
 @every_check

@@ -1,6 +1,7 @@
 """One look for every figure of the course: colours that colour-blind readers can tell apart, never colour alone."""
 
 import base64
+import html
 import io
 
 import matplotlib as mpl
@@ -9,6 +10,8 @@ from cycler import cycler
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from .live import in_colab, in_jupyter
 
 # Okabe and Ito (2008), "Color Universal Design". The yellow is left out: lines in it are lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -67,12 +70,26 @@ def checked_alt(alt: str) -> str:
     return alt.strip()
 
 
+def to_html(figure: Figure, alt: str) -> str:
+    """The figure as an <img> that holds its picture and its alt text."""
+    source = f"data:image/png;base64,{to_png(figure)}"
+    return f'<img src="{source}" alt="{html.escape(alt, quote=True)}" style="max-width: 100%">'
+
+
 def show(figure: Figure, alt: str) -> None:
-    """Display the figure as PNG with its alt text in the output's metadata, and close it.
+    """Display the figure with its alt text, and close it.
+
+    A reader at work gets an <img>, because JupyterLab and Colab show a PNG without its alt text. Elsewhere the output
+    is a PNG with the alt text in its metadata: that is what GitHub shows, and what nbval compares.
 
     The text beside the picture is the figure's size: nbval compares it, and it is the same on every machine.
     """
     alt = checked_alt(alt)
-    data = {"image/png": to_png(figure), "text/plain": repr(figure)}
+    data, metadata = {"text/plain": repr(figure)}, {}
+    if in_jupyter() or in_colab():
+        data["text/html"] = to_html(figure, alt)
+    else:
+        data["image/png"] = to_png(figure)
+        metadata["image/png"] = {"alt": alt}
     plt.close(figure)
-    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+    display(data, metadata=metadata, raw=True)

@@ -1,4 +1,5 @@
 import base64
+import re
 
 import matplotlib.pyplot as plt
 import pytest
@@ -10,7 +11,9 @@ ALT = "A line that rises from nought to one."
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What `show` displays, in place of a notebook."""
+    """What `show` displays, in place of a notebook that is being built."""
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
     calls = []
     monkeypatch.setattr(figures, "display", lambda *args, **options: calls.append((args, options)))
     return calls
@@ -29,6 +32,21 @@ def test_a_figure_is_shown_as_png_with_its_alt_text_and_closed(shown):
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == "<Figure size 700x320 with 1 Axes>"
     assert options == {"metadata": {"image/png": {"alt": ALT}}, "raw": True}
+    assert not plt.fignum_exists(figure.number)
+
+
+@pytest.mark.parametrize("variable", ["JPY_SESSION_NAME", "COLAB_RELEASE_TAG"])
+def test_a_reader_gets_an_image_with_its_alt_text(shown, monkeypatch, variable):
+    monkeypatch.setenv(variable, "something")
+    figure = line()
+    figures.show(figure, 'Below "0" & <1> all is flat.')
+    [([data], options)] = shown
+    assert set(data) == {"text/html", "text/plain"}, "the picture is kept once"
+    assert data["text/plain"] == "<Figure size 700x320 with 1 Axes>"
+    assert 'alt="Below &quot;0&quot; &amp; &lt;1&gt; all is flat."' in data["text/html"]
+    [png] = re.findall(r'src="data:image/png;base64,([^"]+)"', data["text/html"])
+    assert base64.b64decode(png).startswith(b"\x89PNG")
+    assert options == {"metadata": {}, "raw": True}
     assert not plt.fignum_exists(figure.number)
 
 

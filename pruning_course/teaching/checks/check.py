@@ -1,13 +1,18 @@
 """A check runs a learner's function on fixed cases and says what is wrong, and which known mistake it looks like."""
 
 import copy
+import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pruning_course.teaching.checks.compare import difference, difference_untold, kind_problem, plain, same
 from pruning_course.teaching.checks.verdict import Verdict
 
-AS_FOUND = "The function that you found does the same."
+AS_FOUND = "This is the result of the function as you found it; nothing has changed yet."
+NEARLY_AS_FOUND = "The mistake of the function as you found it is still there."
+# What the exercises may use; their notebook imports it in its first cell.
+IMPORTED = frozenset({"Counter", "TinyAttention", "copy", "keep_globally", "math", "nn", "torch"})
+FROM_NOTEBOOK = object()  # in place of a function: look for it in the notebook
 
 
 class Case(NamedTuple):
@@ -33,7 +38,7 @@ class WrongKind(Exception):
 
 
 class Check:
-    """`check(function) -> Verdict`.
+    """`check(function) -> Verdict`; without an argument it takes the function of its name from the notebook.
 
     Args:
         name: what the function is called in the exercise.
@@ -62,10 +67,17 @@ class Check:
         self._run = run or (lambda function, *given: function(*given))
         self.__doc__ = f"Run {name} on {len(cases)} cases; returns a Verdict."
 
-    def __call__(self, function: Callable) -> Verdict:
+    def __call__(self, function: Callable = FROM_NOTEBOOK) -> Verdict:
+        if function is FROM_NOTEBOOK:
+            # A name that is not there would end in a traceback if the cell of the check itself asked for it.
+            function = vars(sys.modules["__main__"]).get(self.name, FROM_NOTEBOOK)
+        if function is FROM_NOTEBOOK:
+            return Verdict(False, f"`{self.name}` is not defined yet: run the cell above first.")
         if not callable(function):
             return Verdict(False, f"Pass the function itself, without brackets: `check_{self.name}({self.name})`.")
         outcomes = [self._outcome(function, case) for case in self.cases]
+        if missing := next(filter(None, map(not_imported, outcomes)), ""):
+            return Verdict(False, f"`{missing}` is not defined yet: run the cell with the imports, at the top, first.")
         if all(not_done(outcome) for outcome in outcomes):
             return Verdict(False, f"`{self.name}` is still to be written: it returns None.")
         for place, (case, outcome) in enumerate(zip(self.cases, outcomes, strict=True)):
@@ -113,12 +125,20 @@ class Check:
                 most, nearest = sum(agrees), mistake
         if nearest is None:
             return Verdict(False, message, self.hint)
-        perhaps = "" if most == len(self.cases) else "It looks like this mistake: "
-        return Verdict(False, f"{message} {perhaps}{nearest.says}", nearest.hint or self.hint)
+        says = nearest.says
+        if most < len(self.cases):  # a relative of it
+            says = NEARLY_AS_FOUND if says == AS_FOUND else f"It looks like this mistake: {says}"
+        return Verdict(False, f"{message} {says}", nearest.hint or self.hint)
 
 
 def not_done(outcome: Outcome) -> bool:
     return isinstance(outcome.error, NotImplementedError) or (outcome.error is None and outcome.value is None)
+
+
+def not_imported(outcome: Outcome) -> str:
+    """The name that the function lacks because the cell with the imports was not run; "" if that is not the trouble."""
+    name = outcome.error.name if type(outcome.error) is NameError else ""
+    return name if name in IMPORTED else ""
 
 
 def alike(one: Outcome, other: Outcome) -> bool:
