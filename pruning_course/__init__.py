@@ -1,11 +1,11 @@
 """Prune neural networks: score, select, mask, hold while training, finalize or shrink."""
 
 try:
-    from pruning_course.architectures import prunable_layers
     from pruning_course.calibration import InputNorms, input_norms
     from pruning_course.checkpoint import load_pruned, save_pruned
     from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
     from pruning_course.masks import Masks
+    from pruning_course.models import prunable_layers
     from pruning_course.pruners import (
         GradualPruner,
         MagnitudePruner,

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pruning_course.architectures import linear_layers, out_in, tied_layers
 from pruning_course.calibration import as_batch, calibrating, run
 from pruning_course.masks import owners
+from pruning_course.models import linear_layers, out_in, tied_layers
 
 INDEX_BYTES = 4  # torch can index a CSR tensor with int32
 

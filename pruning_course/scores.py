@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from pruning_course.architectures import out_in
+from pruning_course.models import out_in
 
 
 class Scores(Mapping[str, Tensor]):

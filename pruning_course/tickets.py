@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
-from pruning_course.architectures import prunable_layers
 from pruning_course.files import written_beside
 from pruning_course.masks import Masks
+from pruning_course.models import prunable_layers
 from pruning_course.scores import magnitude, survivors
 from pruning_course.selection import keep_globally
 

@@ -19,6 +19,8 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from pruning_course.models import find_layout, find_units, measure_blocks
+
 SMALL = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
 GQA = SMALL | {"num_key_value_heads": 2, "tie_word_embeddings": False}
 
@@ -63,3 +65,13 @@ FAMILIES = {f.__name__: f for f in (bert, roberta, distilbert, gpt2, llama, qwen
 def make(name: str, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return (FAMILIES | {"plain": plain})[name]().eval()
+
+
+def units(model, structure):
+    """The neurons or the attention heads of each block."""
+    return find_units(find_layout(model), structure)
+
+
+def sizes(model):
+    """How many neurons and attention heads each block has."""
+    return measure_blocks(find_layout(model))

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, GQA, SMALL, make, plain
+from models import FAMILIES, GQA, SMALL, make, plain, sizes
 from safetensors.torch import load_file, save_file
 from test_shrink import DECODERS, HEADS, all_heads, lively, logits
 from torch import nn
@@ -13,7 +13,6 @@ from transformers import BertConfig, BertForSequenceClassification, LlamaConfig,
 
 from pruning_course import MagnitudePruner, Masks, Removal, load_pruned, prunable_layers, save_pruned, shrink
 from pruning_course.lab.encoder import MeanPooledClassifier
-from pruning_course.shrink import sizes
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 

@@ -26,7 +26,7 @@ from pruning_course import (  # noqa: E402
     sparsity_at,
     sparsity_report,
 )
-from pruning_course.architectures import linear_layers, tied_layers  # noqa: E402
+from pruning_course.models import linear_layers, tied_layers  # noqa: E402
 from pruning_course.schedules import exponential  # noqa: E402
 from pruning_course.teaching import checks, solutions  # noqa: E402
 from pruning_course.teaching.checks import CHECKS, Verdict, progress  # noqa: E402

@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 from transformers import BertConfig, BertModel
 
 from pruning_course import MagnitudePruner, Masks, incremental_fraction, keep_globally, prunable_layers, sparsity_report
-from pruning_course.architectures import tied_layers
+from pruning_course.models import tied_layers
 
 TEN = torch.tensor([0.8, -0.05, 0.3, 0.01, -0.6, 0.02, 0.9, -0.03, 0.15, -0.7])
 

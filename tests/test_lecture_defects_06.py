@@ -5,14 +5,13 @@ import logging
 
 import pytest
 import torch
-from models import make
+from models import make, units
 from safetensors.torch import save_file
 from test_shrink import batch, lively, logits
 from torch import nn
 from transformers import BertConfig, BertModel
 
 from pruning_course import Removal, StructuredPruner, keep_n_of_m, keep_per_row, shrink
-from pruning_course.structures import units
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 MATRIX = torch.tensor([[0.5, 0.3, 0.8, 0.2], [0.1, 0.7, 0.4, 0.9], [0.6, 0.2, 0.5, 0.3], [0.8, 0.4, 0.1, 0.7]])

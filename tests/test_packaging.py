@@ -24,9 +24,7 @@ FLOORS = [
     *(
         "bits",
         "files",
-        "architectures",
-        "empty",
-        "structures",
+        "models",
         "scores",
         "selection",
         "masks",

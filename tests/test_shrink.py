@@ -4,14 +4,12 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, GQA, SMALL, make
+from models import FAMILIES, GQA, SMALL, make, sizes, units
 from transformers import BertConfig, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from pruning_course import Masks, Removal, shrink
-from pruning_course.architectures import out_in
 from pruning_course.lab.encoder import MeanPooledClassifier
-from pruning_course.shrink import BlockSize, sizes
-from pruning_course.structures import blocks, units
+from pruning_course.models import BlockSize, find_layout, out_in
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 DECODERS = ("gpt2", "llama", "qwen2", "mistral")
@@ -107,7 +105,7 @@ def test_removed_layers_are_as_if_never_there(family):
     wanted = copy.deepcopy(model)
     shrink(model, Removal(layers=[0]))
     assert len(sizes(model)) == 1 == model.config.num_hidden_layers
-    _, _, found = blocks(wanted)
+    found = find_layout(wanted).blocks
     found[0].register_forward_hook(  # skipped; in transformers 4 some blocks return tuples
         lambda _, args, output: (args[0], *output[1:]) if isinstance(output, tuple) else args[0]
     )

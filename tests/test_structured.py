@@ -3,14 +3,13 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, make
+from models import FAMILIES, make, sizes, units
 from test_shrink import DECODERS, HEADS, batch, lively, logits
 
 from pruning_course import Masks, StructuredPruner, WandaPruner, get_pruner, sparsity_report
-from pruning_course.architectures import out_in
+from pruning_course.models import out_in
 from pruning_course.pruners import importance
-from pruning_course.shrink import Removal, shrink, sizes
-from pruning_course.structures import units
+from pruning_course.shrink import Removal, shrink
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 

@@ -10,7 +10,7 @@ from transformers import Qwen2ForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from pruning_course import MagnitudePruner, WandaPruner, get_pruner, input_norms, keep_per_row, prunable_layers
-from pruning_course.architectures import out_in
+from pruning_course.models import out_in
 from pruning_course.scores import wanda
 
 logging.getLogger("transformers").setLevel(logging.ERROR)

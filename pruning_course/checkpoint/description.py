@@ -7,8 +7,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from pruning_course.architectures import linear_layers
-from pruning_course.shrink import BlockSize, sizes
+from pruning_course.models import BlockSize, find_layout, linear_layers, measure_blocks
 
 PRUNING = "pruning.json"
 FORMAT = 1  # raise it when an older `load_pruned` could not read what is written
@@ -23,7 +22,7 @@ def describe(model: PreTrainedModel) -> dict:
     return {
         "format": FORMAT,
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "blocks": [vars(size) for size in sizes(model)],
+        "blocks": [vars(size) for size in measure_blocks(find_layout(model))],
         "parameters": model.num_parameters(),
         "zeros": zeros / sum(weight.numel() for weight in weights),
         "dtype": name_of(main),

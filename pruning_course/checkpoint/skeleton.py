@@ -7,7 +7,8 @@ from accelerate import init_empty_weights
 from transformers import PreTrainedModel
 
 from pruning_course.checkpoint.description import PRUNING, read_json
-from pruning_course.shrink import Removal, shrink, sizes
+from pruning_course.models import find_layout, measure_blocks
+from pruning_course.shrink import Removal, shrink
 
 CONFIG = "config.json"
 
@@ -34,7 +35,7 @@ def skeleton(folder: Path, model_class: type[PreTrainedModel], about: dict) -> P
     with init_empty_weights(include_buffers=False):
         model = model_class(config)
     model.tie_weights()  # a parameter that moved to the meta device lost its twin
-    wanted, built = about["blocks"], sizes(model)
+    wanted, built = about["blocks"], measure_blocks(find_layout(model))
     if len(wanted) != len(built):
         raise ValueError(f"{PRUNING} has {len(wanted)} blocks and {CONFIG} has {len(built)}.")
     # Which of them go makes no difference: the values come later.

@@ -5,7 +5,7 @@ import inspect
 import json
 from dataclasses import asdict, dataclass
 
-from pruning_course.architectures import ROLES
+from pruning_course.models import ROLES
 from pruning_course.pruners import PRUNERS
 from pruning_course.pruners.structured import IMPORTANCES
 from pruning_course.schedules import SCHEDULES

@@ -15,12 +15,12 @@ from accelerate.utils import DistributedType, gather_object
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.architectures import linear_layers
 from pruning_course.finetune import checkpoint as saved
 from pruning_course.finetune.batches import one_epoch, parts
 from pruning_course.finetune.config import FineTuneConfig, History
 from pruning_course.finetune.losses import distillation, f1_scores, outputs
 from pruning_course.masks import Masks, owners
+from pruning_course.models import linear_layers
 
 MOMENTUM = 0.9  # of SGD
 CLIP = 1.0  # the norm of the whole gradient

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.architectures import out_in
 from pruning_course.calibration import Batch, calibrating, part_to_run, real_rows, run, take_samples
-from pruning_course.structures import Units, block_of, blocks
+from pruning_course.models import Layout, Units, find_layout, out_in
 
 
 def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tensor]:
@@ -31,12 +30,11 @@ def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tenso
     return norms
 
 
-def block_norms(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+def block_norms(layout: Layout, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """The L2 norm of all linear layers of each block, biases included: "layers" to (blocks,)."""
-    _, path, found = blocks(model)
-    squares = [0.0] * len(found)
+    squares = [0.0] * len(layout.blocks)
     for name, layer in layers.items():
-        squares[block_of(name, path)] += sum(float(_squares(parameter).sum()) for parameter in layer.parameters())
+        squares[layout.block_of(name)] += sum(float(_squares(parameter).sum()) for parameter in layer.parameters())
     return {"layers": torch.tensor(squares, dtype=torch.float64).sqrt()}
 
 
@@ -119,8 +117,8 @@ def block_influence(model: nn.Module, batches: Iterable, num_samples: int = 512)
     The block influence of Men et al. 2024 (ShortGPT, arXiv 2403.03853): a block that turns nothing can go. Raises as
     `input_norms`.
     """
-    _, path, found = blocks(model)
-    sums, counts = [0.0] * len(found), [0] * len(found)
+    layout = find_layout(model)
+    sums, counts = [0.0] * len(layout.blocks), [0] * len(layout.blocks)
 
     def see(number: int, mask: Tensor | None, args, kwargs, output) -> None:
         before = args[0] if args else kwargs["hidden_states"]
@@ -129,16 +127,18 @@ def block_influence(model: nn.Module, batches: Iterable, num_samples: int = 512)
         sums[number] += float(cosines.double().sum())
         counts[number] += len(cosines)
 
-    part = part_to_run(model, dict(enumerate(found)))
+    part = part_to_run(model, dict(enumerate(layout.blocks)))
     with calibrating(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(batches, num_samples):
             with ExitStack() as hooks:
-                for number, block in enumerate(found):
+                for number, block in enumerate(layout.blocks):
                     hook = partial(lambda number, mask, _, *seen: see(number, mask, *seen), number, batch.mask)
                     hooks.callback(block.register_forward_hook(hook, with_kwargs=True).remove)
                 run(part, batch)
             bar.update(len(batch))
     if not all(counts):
-        raise ValueError(f"No real token reached {path}.{counts.index(0)}: the model skipped it, or all was padding.")
+        raise ValueError(
+            f"No real token reached {layout.path}.{counts.index(0)}: the model skipped it, or all was padding."
+        )
     influence = 1 - torch.tensor(sums, dtype=torch.float64) / torch.tensor(counts)
     return influence.clamp_min(0)  # a rounded cosine may be above 1

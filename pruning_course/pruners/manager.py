@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from pruning_course import scores as scoring
-from pruning_course.architectures import prunable_layers
 from pruning_course.masks import Masks
+from pruning_course.models import prunable_layers
 from pruning_course.selection import keep_globally
 
 

@@ -6,8 +6,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from pruning_course import structures
 from pruning_course.calibration import Batch, InputNorms, InputSums, calibrating, merged, part_to_run, run, watched
+from pruning_course.models import find_layout
 
 
 def on_the_way_through(
@@ -116,7 +116,7 @@ def _forward_replaced(modules: Sequence[nn.Module], forward: Callable) -> Iterat
 
 def _blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]:
     try:
-        return list(structures.blocks(model)[2])
+        return list(find_layout(model).blocks)
     except ValueError as error:
         raise ValueError(
             f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, and so must go block by block; "

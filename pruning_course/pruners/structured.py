@@ -6,12 +6,14 @@ from torch import Tensor, nn
 
 from pruning_course import scores as scoring
 from pruning_course.masks import Masks
+from pruning_course.models import find_layout, find_units
 from pruning_course.pruners import importance as measures
 from pruning_course.pruners.manager import PruningManager
+from pruning_course.pruners.unit_masks import mask_blocks, mask_units
 from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
-from pruning_course.structures import PARTS, blocks, masks_of_blocks, masks_of_units, units
 
+PARTS = {"neuron": "ffn", "head": "attention", "layer": "encoder"}  # what `prunable_layers` calls what holds them
 IMPORTANCES = {"neuron": ("norm", "gradient"), "head": ("norm", "gradient"), "layer": ("norm", "influence")}
 
 
@@ -86,7 +88,7 @@ class StructuredPruner(PruningManager):
         """The importance of every unit: block (or "layers") to float (units,). RuntimeError where data are missing."""
         if self.importance == "norm":
             if self.structure == "layer":
-                return measures.block_norms(self.model, self.layers)
+                return measures.block_norms(find_layout(self.model), self.layers)
             return measures.unit_norms(self.model, self._units())
         if self.importances is None:
             raise RuntimeError(f"There is no importance by {self.importance} yet; call calibrate(batches) first.")
@@ -153,20 +155,19 @@ class StructuredPruner(PruningManager):
 
     def _units(self) -> dict:
         """Block name to its units, where it has any."""
-        _, name, _ = blocks(self.model)
-        return {f"{name}.{group.block}": group for group in units(self.model, self.structure) if group.count}
+        layout = find_layout(self.model)
+        return {f"{layout.path}.{group.block}": group for group in find_units(layout, self.structure) if group.count}
 
     def _masks(self) -> dict[str, Tensor]:
         if self.structure != "layer":
-            return masks_of_units(self.layers, self._units(), self._kept)
-        _, path, _ = blocks(self.model)
-        return masks_of_blocks(self.layers, path, self._kept["layers"])
+            return mask_units(self.layers, self._units(), self._kept)
+        return mask_blocks(self.layers, find_layout(self.model), self._kept["layers"])
 
     def _check_target(self) -> None:
         if not self.global_pruning:
             return
         if self.structure == "layer":
-            counts, least = [len(blocks(self.model)[2])], max(1, self.min_kept)
+            counts, least = [len(find_layout(self.model).blocks)], max(1, self.min_kept)
         else:
             counts, least = [group.count for group in self._units().values()], self.min_kept
         total, floor = sum(counts), sum(min(least, count) for count in counts)

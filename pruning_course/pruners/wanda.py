@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from pruning_course import scores as scoring
-from pruning_course.architectures import out_in
 from pruning_course.calibration import Batch, InputNorms, InputSums, input_norms, take_samples
 from pruning_course.masks import Masks
+from pruning_course.models import out_in
 from pruning_course.pruners.manager import PruningManager
 from pruning_course.pruners.sequential import on_the_way_through
 from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor

@@ -2,6 +2,5 @@
 
 from pruning_course.shrink.cut import shrink
 from pruning_course.shrink.removal import Removal
-from pruning_course.structures import BlockSize, sizes
 
-__all__ = ["BlockSize", "Removal", "shrink", "sizes"]
+__all__ = ["Removal", "shrink"]

@@ -4,12 +4,10 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from pruning_course.architectures import Family
-from pruning_course.empty import Constant, HeadlessAttention
+from pruning_course.models import Constant, HeadlessAttention, Layout, Units, find_layout, find_units, head_size
 from pruning_course.shrink.folding import fold_constants
 from pruning_course.shrink.removal import Removal
 from pruning_course.shrink.settings import check_settings, write_settings
-from pruning_course.structures import Units, attention_of, blocks, head_size, units
 
 
 def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
@@ -36,57 +34,56 @@ def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
             a constant and no bias to add it to. The model is then as it was.
     """
     removal.check(model)
-    check_settings(model, removal)
+    layout = find_layout(model)
+    check_settings(layout, removal)
     if fold:
-        fold_constants(model, removal)
-    family, path, found = blocks(model)
+        fold_constants(model, layout, removal)
     for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in units(model, kind):
+        for group in find_units(layout, kind):
             if group.block in gone and group.block not in removal.layers:
                 keep = torch.ones(group.count, dtype=torch.bool)
                 keep[list(gone[group.block])] = False
                 narrow = _narrow_ffn if kind == "neuron" else _narrow_attention
-                narrow(model, family, found[group.block], group, keep)
+                narrow(model, layout, group, keep)
     for block in reversed(removal.layers):
-        del found[block]
+        del layout.blocks[block]
     if removal.layers:
-        _renumber(found)
-        _write(model.get_submodule(_parent(path)), n_layers=len(found))
-    write_settings(model, removal)
+        _renumber(layout.blocks)
+        _write(model.get_submodule(_parent(layout.path)), ("n_layers",), len(layout.blocks))
+    write_settings(model, layout, removal)
     return model
 
 
-def _narrow_ffn(model: nn.Module, family: Family, block: nn.Module, group: Units, keep: Tensor) -> None:
+def _narrow_ffn(model: nn.Module, layout: Layout, group: Units, keep: Tensor) -> None:
+    family, block = layout.family, layout.blocks[group.block]
     if keep.any():
         _cut(model, group, keep)
-        _write(block.get_submodule(_parent(family.ffn_out)), intermediate_size=int(keep.sum()))
+        _write(block.get_submodule(_parent(family.ffn_out)), ("intermediate_size",), int(keep.sum()))
         return
-    out = _constant(block.get_submodule(family.ffn_out))
+    out = _make_constant(block.get_submodule(family.ffn_out))
     for layer in family.ffn_in:
         block.set_submodule(layer, nn.Identity())  # what comes in goes through to the constant, which ignores it
     block.set_submodule(family.ffn_out, out)
 
 
-def _narrow_attention(model: nn.Module, family: Family, block: nn.Module, group: Units, keep: Tensor) -> None:
-    attention = attention_of(family, block)
+def _narrow_attention(model: nn.Module, layout: Layout, group: Units, keep: Tensor) -> None:
+    family, block, attention = layout.family, layout.blocks[group.block], layout.attention_of(group.block)
     if keep.any():
         _cut(model, group, keep)
-        heads = int(keep.sum())
-        queries = heads * getattr(attention, "num_key_value_groups", 1)
-        counts = dict.fromkeys(("num_attention_heads", "num_heads", "n_heads"), queries)
-        widths = dict.fromkeys(("all_head_size", "split_size", "dim"), queries * head_size(attention))
-        _write(attention, num_key_value_heads=heads, **counts, **widths)
+        queries = int(keep.sum()) * getattr(attention, "num_key_value_groups", 1)
+        _write(attention, family.heads, queries)
+        _write(attention, family.width, queries * head_size(attention))
         return
-    out = _constant(block.get_submodule(family.attention_output))
+    out = _make_constant(block.get_submodule(family.attention_output))
     block.set_submodule(_parent(family.qkv[0]), HeadlessAttention(getattr(attention, "layer_idx", None)))
     block.set_submodule(family.attention_output, out)
 
 
-def _write(module: nn.Module, **sizes: int) -> None:
-    """Modules carry their own sizes, under names that differ between families and versions: set those that it has."""
-    for name, value in sizes.items():
+def _write(module: nn.Module, names: tuple[str, ...], size: int) -> None:
+    """Modules carry their own sizes, under names that differ between versions: set those that it has."""
+    for name in names:
         if hasattr(module, name):
-            setattr(module, name, value)
+            setattr(module, name, size)
 
 
 def _parent(name: str) -> str:
@@ -114,13 +111,13 @@ def _select(layer: nn.Module, name: str, kept: Tensor, dim: int) -> None:
     setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
 
 
-def _constant(layer: nn.Module) -> Constant:
+def _make_constant(layer: nn.Module) -> Constant:
     outputs = layer.weight.shape[1 if isinstance(layer, Conv1D) else 0]
     return Constant(outputs, layer.bias)
 
 
-def _renumber(found: nn.ModuleList) -> None:
-    for number, block in enumerate(found):
+def _renumber(blocks: nn.ModuleList) -> None:
+    for number, block in enumerate(blocks):
         for module in block.modules():
             if isinstance(getattr(module, "layer_idx", None), int):
                 module.layer_idx = number

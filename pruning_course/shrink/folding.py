@@ -5,21 +5,12 @@ from operator import attrgetter
 import torch
 from torch import Tensor, nn
 
-from pruning_course.architectures import Family, out_in
+from pruning_course.models import Layout, Units, find_units, out_in
 from pruning_course.shrink.removal import Removal
-from pruning_course.structures import Units, blocks, units
-
-# The first layer that leads into an FFN, and where in the block the activation after it stands.
-ACTIVATIONS = {
-    "intermediate.dense": "intermediate.intermediate_act_fn",
-    "ffn.lin1": "ffn.activation",
-    "mlp.c_fc": "mlp.act",
-    "mlp.gate_proj": "mlp.act_fn",
-}
 
 
 @torch.no_grad()
-def fold_constants(model: nn.Module, removal: Removal) -> None:
+def fold_constants(model: nn.Module, layout: Layout, removal: Removal) -> None:
     """Add what the constant ones among the units of `removal` give out to the bias of the layer that they lead to.
 
     A neuron is constant where all its incoming weights are 0: it gives activation(bias), times the other bias behind a
@@ -28,18 +19,17 @@ def fold_constants(model: nn.Module, removal: Removal) -> None:
 
     Raises ValueError, before anything is changed, where there is something to add and no bias to add it to.
     """
-    family, _, found = blocks(model)
     sums = []
     for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in units(model, kind):
+        for group in find_units(layout, kind):
             chosen = torch.tensor(gone.get(group.block, ()), dtype=torch.long)
             if len(chosen):
-                constant = _neurons if kind == "neuron" else _heads
-                given = constant(model, family, found[group.block], group, chosen)  # (chosen, columns of each)
+                compute = _compute_neurons if kind == "neuron" else _compute_heads
+                constants = compute(model, layout, group, chosen)  # (chosen, columns of each)
                 [(name, columns)] = group.columns.items()
                 layer = model.get_submodule(name)
                 weight = out_in(layer, layer.weight)[:, columns[chosen].flatten().to(layer.weight.device)]
-                sums.append((name, layer, weight.to(given) @ given.flatten()))
+                sums.append((name, layer, weight.to(constants) @ constants.flatten()))
     for name, layer, added in sums:
         if layer.bias is None and added.any():
             raise ValueError(f"{name} has no bias that could take what the removed units always give; use fold=False.")
@@ -48,25 +38,26 @@ def fold_constants(model: nn.Module, removal: Removal) -> None:
             layer.bias.copy_(layer.bias.to(added) + added)
 
 
-def _neurons(model: nn.Module, family: Family, block: nn.Module, group: Units, chosen: Tensor) -> Tensor:
-    given, *others = [_constants(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
-    given = attrgetter(ACTIVATIONS[family.ffn_in[0]])(block)(given)
+def _compute_neurons(model: nn.Module, layout: Layout, group: Units, chosen: Tensor) -> Tensor:
+    activation = attrgetter(layout.family.activation)(layout.blocks[group.block])
+    inner, *others = [_read_biases(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
+    constants = activation(inner)
     for other in others:
-        given = given * other
-    return given.nan_to_num(0.0)
+        constants = constants * other
+    return constants.nan_to_num(0.0)
 
 
-def _heads(model: nn.Module, family: Family, block: nn.Module, group: Units, chosen: Tensor) -> Tensor:
+def _compute_heads(model: nn.Module, layout: Layout, group: Units, chosen: Tensor) -> Tensor:
     name = [*group.rows][-1]  # values come last, in a fused layer too
     [columns] = group.columns.values()
     values = group.rows[name][chosen]
-    if len(family.qkv) == 1:
+    if len(layout.family.qkv) == 1:
         values = values[:, -columns.shape[1] :]
-    given = _constants(model.get_submodule(name), values).nan_to_num(0.0)
-    return given.repeat(1, columns.shape[1] // given.shape[1])  # every query of a group reads the same value
+    constants = _read_biases(model.get_submodule(name), values).nan_to_num(0.0)
+    return constants.repeat(1, columns.shape[1] // constants.shape[1])  # every query of a group reads the same value
 
 
-def _constants(layer: nn.Module, rows: Tensor) -> Tensor:
+def _read_biases(layer: nn.Module, rows: Tensor) -> Tensor:
     """The biases of `rows` (any shape) of a layer, float32 at least; NaN where the weights of a row are not all 0."""
     rows = rows.to(layer.weight.device)
     constant = ~out_in(layer, layer.weight)[rows].any(-1)

@@ -7,7 +7,7 @@ from operator import index
 
 from torch import nn
 
-from pruning_course.structures import sizes
+from pruning_course.models import find_layout, measure_blocks
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Removal:
 
     def check(self, model: nn.Module) -> None:
         """ValueError unless all of it is in `model`, and at least one block would be left."""
-        found = sizes(model)
-        _in_range("layers", self.layers, len(found), type(model).__name__)
+        sizes = measure_blocks(find_layout(model))
+        _check_range("layers", self.layers, len(sizes), type(model).__name__)
         for what in ("neurons", "heads"):
-            _in_range("layers", getattr(self, what), len(found), type(model).__name__)
+            _check_range("layers", getattr(self, what), len(sizes), type(model).__name__)
             for block, gone in getattr(self, what).items():
-                _in_range(what, gone, getattr(found[block], what), f"Block {block}")
-        if len(self.layers) == len(found):
-            raise ValueError(f"All {len(found)} layers are to be removed; at least one must be left.")
+                _check_range(what, gone, getattr(sizes[block], what), f"Block {block}")
+        if len(self.layers) == len(sizes):
+            raise ValueError(f"All {len(sizes)} layers are to be removed; at least one must be left.")
 
 
 def _numbers(what: str, given: Iterable[int], block: int | None = None) -> tuple[int, ...]:
@@ -54,7 +54,7 @@ def _numbers(what: str, given: Iterable[int], block: int | None = None) -> tuple
     return tuple(numbers)
 
 
-def _in_range(what: str, numbers: Iterable[int], count: int, owner: str) -> None:
+def _check_range(what: str, numbers: Iterable[int], count: int, owner: str) -> None:
     outside = [number for number in numbers if not 0 <= number < count]
     if outside:
         has = f"{count} {what}, numbered 0 to {count - 1}" if count else f"no {what}"

@@ -1,87 +1,11 @@
-"""Which layers of a model can be pruned, and which part each of them plays."""
+"""Which layers of a model can be pruned, and how their weights lie in memory."""
 
-import re
-from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-ROLES = ("all", "attention", "ffn", "encoder")
-
-
-@dataclass(frozen=True)
-class Family:
-    """Where one family of transformers keeps its blocks, and what the layers of a block are called there."""
-
-    model_types: tuple[str, ...]  # `config.model_type`, as transformers writes it
-    blocks: str  # path of the list of blocks, inside the base model
-    qkv: tuple[str, ...]  # projections into the heads; one name where the three are fused
-    attention_output: str
-    ffn_in: tuple[str, ...]  # with the gate first, where there is one
-    ffn_out: str
-
-    @property
-    def attention(self) -> tuple[str, ...]:
-        return (*self.qkv, self.attention_output)
-
-    @property
-    def ffn(self) -> tuple[str, ...]:
-        return (*self.ffn_in, self.ffn_out)
-
-    def role(self, name: str) -> str | None:
-        """The part of the layer `name`: "attention", "ffn", "other" (elsewhere in a block); None outside the blocks."""
-        found = re.search(rf"(?:^|\.){re.escape(self.blocks)}\.\d+\.(.+)$", name)
-        if found is None:
-            return None
-        inside = found.group(1)
-        return "attention" if inside in self.attention else "ffn" if inside in self.ffn else "other"
-
-
-FAMILIES = (
-    Family(
-        model_types=("bert", "roberta"),
-        blocks="encoder.layer",
-        qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
-        attention_output="attention.output.dense",
-        ffn_in=("intermediate.dense",),
-        ffn_out="output.dense",
-    ),
-    Family(
-        model_types=("distilbert",),
-        blocks="transformer.layer",
-        qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-        attention_output="attention.out_lin",
-        ffn_in=("ffn.lin1",),
-        ffn_out="ffn.lin2",
-    ),
-    Family(
-        model_types=("gpt2",),
-        blocks="h",
-        qkv=("attn.c_attn",),
-        attention_output="attn.c_proj",
-        ffn_in=("mlp.c_fc",),
-        ffn_out="mlp.c_proj",
-    ),
-    Family(
-        model_types=("llama", "qwen2", "mistral"),
-        blocks="layers",
-        qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-        attention_output="self_attn.o_proj",
-        ffn_in=("mlp.gate_proj", "mlp.up_proj"),
-        ffn_out="mlp.down_proj",
-    ),
-)
-
-
-def family_of(model: nn.Module) -> Family | None:
-    """The family of a transformers model, or of the one that `model` wraps; None if there is none in the table."""
-    for module in model.modules():
-        model_type = getattr(getattr(module, "config", None), "model_type", None)
-        for family in FAMILIES:
-            if model_type in family.model_types:
-                return family
-    return None
+from pruning_course.models.families import KNOWN, ROLES, Family, family_of
 
 
 def prunable_layers(model: nn.Module, prune_layers: str = "all", include_tied: bool = False) -> dict[str, nn.Module]:
@@ -106,9 +30,8 @@ def prunable_layers(model: nn.Module, prune_layers: str = "all", include_tied: b
     kind = type(model).__name__
     family = family_of(model)
     if prune_layers != "all" and family is None:
-        known = ", ".join(name for known in FAMILIES for name in known.model_types)
         raise ValueError(
-            f"{kind} is of no known family ({known}), so which of its layers are {prune_layers!r} is not known; "
+            f"{kind} is of no known family ({KNOWN}), so which of its layers are {prune_layers!r} is not known; "
             f"'all' would take {_shortened(seen)}."
         )
     tied = {} if include_tied else tied_layers(model)

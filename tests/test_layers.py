@@ -4,7 +4,7 @@ from models import FAMILIES, make
 from torch import nn
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
-from pruning_course.architectures import family_of, out_in, prunable_layers, tied_layers
+from pruning_course.models import family_of, out_in, prunable_layers, tied_layers
 
 # linear layers a block: attention, ffn; and those outside the blocks that "all" takes
 COUNTS = {

@@ -1,0 +1,27 @@
+"""What a model is made of: families, blocks, layers, neurons and attention heads. Nothing here knows of pruning."""
+
+from pruning_course.models.empty import Constant, HeadlessAttention
+from pruning_course.models.families import FAMILIES, ROLES, Family, family_of
+from pruning_course.models.layers import linear_layers, out_in, prunable_layers, tied_layers
+from pruning_course.models.layout import Layout, find_layout
+from pruning_course.models.units import BlockSize, Units, find_units, head_size, measure_blocks
+
+__all__ = [
+    "FAMILIES",
+    "ROLES",
+    "BlockSize",
+    "Constant",
+    "Family",
+    "HeadlessAttention",
+    "Layout",
+    "Units",
+    "family_of",
+    "find_layout",
+    "find_units",
+    "head_size",
+    "linear_layers",
+    "measure_blocks",
+    "out_in",
+    "prunable_layers",
+    "tied_layers",
+]

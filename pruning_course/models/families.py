@@ -1,0 +1,105 @@
+"""All that differs between families of transformers: what their parts are called, and how these note their sizes."""
+
+import re
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+ROLES = ("all", "attention", "ffn", "encoder")
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of transformers. Names of layers are those inside a block."""
+
+    model_types: tuple[str, ...]  # `config.model_type`, as transformers writes it
+    blocks: str  # path of the list of blocks, inside the base model
+    qkv: tuple[str, ...]  # projections into the attention heads; one name where the three are fused
+    attention_output: str
+    ffn_in: tuple[str, ...]  # with the gate first, where there is one
+    ffn_out: str
+    activation: str  # of what comes out of the first of `ffn_in`
+    # What changes with the size of a block: attributes of the attention, and of the config.
+    heads: tuple[str, ...] = ()  # how many attention heads ask
+    width: tuple[str, ...] = ()  # how many numbers they have together
+    ffn_width: str = "intermediate_size"
+    has_head_dim: bool = False  # the config can say a size of the heads, and so that there are fewer of them
+    unused_positions: int = 0  # embedded, but never used
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        return (*self.qkv, self.attention_output)
+
+    @property
+    def ffn(self) -> tuple[str, ...]:
+        return (*self.ffn_in, self.ffn_out)
+
+    def role(self, name: str) -> str | None:
+        """The part of the layer `name`: "attention", "ffn", "other" (elsewhere in a block); None outside the blocks."""
+        found = re.search(rf"(?:^|\.){re.escape(self.blocks)}\.\d+\.(.+)$", name)
+        if found is None:
+            return None
+        inside = found.group(1)
+        return "attention" if inside in self.attention else "ffn" if inside in self.ffn else "other"
+
+
+BERT = Family(
+    model_types=("bert",),
+    blocks="encoder.layer",
+    qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
+    attention_output="attention.output.dense",
+    ffn_in=("intermediate.dense",),
+    ffn_out="output.dense",
+    activation="intermediate.intermediate_act_fn",
+    heads=("num_attention_heads",),
+    width=("all_head_size",),
+)
+FAMILIES = (
+    BERT,
+    replace(BERT, model_types=("roberta",), unused_positions=2),
+    Family(
+        model_types=("distilbert",),
+        blocks="transformer.layer",
+        qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+        attention_output="attention.out_lin",
+        ffn_in=("ffn.lin1",),
+        ffn_out="ffn.lin2",
+        activation="ffn.activation",
+        heads=("n_heads",),
+        width=("dim",),
+        ffn_width="hidden_dim",
+    ),
+    Family(
+        model_types=("gpt2",),
+        blocks="h",
+        qkv=("attn.c_attn",),
+        attention_output="attn.c_proj",
+        ffn_in=("mlp.c_fc",),
+        ffn_out="mlp.c_proj",
+        activation="mlp.act",
+        heads=("num_heads",),
+        width=("split_size",),
+        ffn_width="n_inner",
+    ),
+    Family(
+        model_types=("llama", "qwen2", "mistral"),
+        blocks="layers",
+        qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+        attention_output="self_attn.o_proj",
+        ffn_in=("mlp.gate_proj", "mlp.up_proj"),
+        ffn_out="mlp.down_proj",
+        activation="mlp.act_fn",
+        has_head_dim=True,
+    ),
+)
+KNOWN = ", ".join(model_type for family in FAMILIES for model_type in family.model_types)
+
+
+def family_of(model: nn.Module) -> Family | None:
+    """The family of a transformers model, or of the one that `model` wraps; None if there is none in the table."""
+    for module in model.modules():
+        model_type = getattr(getattr(module, "config", None), "model_type", None)
+        for family in FAMILIES:
+            if model_type in family.model_types:
+                return family
+    return None

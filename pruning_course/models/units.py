@@ -1,0 +1,98 @@
+"""Which numbers of a transformer belong to one neuron, to one attention head."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from pruning_course.models.empty import Constant
+from pruning_course.models.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The neurons of an FFN or the heads of an attention, and what of which linear layer belongs to each of them.
+
+    A unit is rows (outputs) of the layers that lead into it AND columns (inputs) of the layer that leads out of it, in
+    whichever direction the weights are stored. A row's bias belongs to it. Under grouped-query attention a head is a
+    key-value head with all its queries. Where a block has none left, there are no layers and `count` is 0.
+    """
+
+    block: int
+    count: int
+    rows: dict[str, Tensor]  # layer name to int64 (count, rows of each unit)
+    columns: dict[str, Tensor]  # layer name to int64 (count, columns of each unit)
+
+
+@dataclass(frozen=True)
+class BlockSize:
+    """How many neurons and attention heads a block has; under grouped-query attention, how many key-value heads."""
+
+    neurons: int
+    heads: int
+
+
+def find_units(layout: Layout, structure: str) -> list[Units]:
+    """The units of each block, in order; `structure` is "neuron" or "head".
+
+    Raises ValueError where a layer of a block is not an ordinary Linear or Conv1D.
+    """
+    find = {"neuron": _find_neurons, "head": _find_heads}[structure]
+    return [find(layout, block) for block in range(len(layout.blocks))]
+
+
+def measure_blocks(layout: Layout) -> list[BlockSize]:
+    """How many neurons and attention heads each block has.
+
+    Raises ValueError where a layer of a block is not an ordinary Linear or Conv1D.
+    """
+    pairs = zip(find_units(layout, "neuron"), find_units(layout, "head"), strict=True)
+    return [BlockSize(neurons.count, heads.count) for neurons, heads in pairs]
+
+
+def head_size(attention: nn.Module) -> int:
+    """How many numbers an attention head has for each token."""
+    return getattr(attention, "head_dim", None) or attention.attention_head_size
+
+
+def _find_neurons(layout: Layout, block: int) -> Units:
+    family, name = layout.family, f"{layout.path}.{block}"
+    if isinstance(layout.blocks[block].get_submodule(family.ffn_out), Constant):
+        return Units(block, 0, {}, {})
+    count = _width(layout, block, family.ffn_out)[1]
+    own = torch.arange(count).unsqueeze(1)
+    return Units(block, count, {f"{name}.{layer}": own for layer in family.ffn_in}, {f"{name}.{family.ffn_out}": own})
+
+
+def _find_heads(layout: Layout, block: int) -> Units:
+    family, name = layout.family, f"{layout.path}.{block}"
+    if isinstance(layout.blocks[block].get_submodule(family.attention_output), Constant):
+        return Units(block, 0, {}, {})
+    size = head_size(layout.attention_of(block))
+    fused = 3 if len(family.qkv) == 1 else 1  # q, k and v one after the other in one layer
+    outputs = {layer: _width(layout, block, layer)[0] for layer in family.qkv}
+    count = outputs[family.qkv[-1]] // fused // size
+
+    def share(features: int, fused: int = 1) -> Tensor:
+        return torch.arange(features).view(fused, count, -1).transpose(0, 1).reshape(count, -1)
+
+    inputs = _width(layout, block, family.attention_output)[1]
+    return Units(
+        block,
+        count,
+        {f"{name}.{layer}": share(features, fused) for layer, features in outputs.items()},
+        {f"{name}.{family.attention_output}": share(inputs)},
+    )
+
+
+def _width(layout: Layout, block: int, layer: str) -> tuple[int, int]:
+    """(outputs, inputs) of a linear layer."""
+    module = layout.blocks[block].get_submodule(layer)
+    if not (isinstance(module, nn.Linear | Conv1D) and isinstance(module.weight, nn.Parameter)):
+        raise ValueError(
+            f"{layout.path}.{block}.{layer} is {type(module).__name__}; only a Linear or Conv1D whose weight is an "
+            "ordinary Parameter has neurons or heads to cut."
+        )
+    outputs, inputs = module.weight.shape[::-1] if isinstance(module, Conv1D) else module.weight.shape
+    return outputs, inputs
