@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_course.calibration import as_batch, calibrating, run
-from pruning_course.masks import owners
+from pruning_course.masks import find_owners
 from pruning_course.models import linear_layers, out_in, tied_layers
 
 INDEX_BYTES = 4  # torch can index a CSR tensor with int32
@@ -48,7 +48,7 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
     Counts come from the masks, not from zeros in the weights: a weight may be 0 without being pruned.
     Raises ValueError for masks that do not fit the model.
     """
-    parameters = {name: getattr(*owner) for name, owner in owners(model, masks).items()}
+    parameters = {name: getattr(*owner) for name, owner in find_owners(model, masks).items()}
     for name, keep in masks.items():
         if keep.shape != parameters[name].shape:
             raise ValueError(

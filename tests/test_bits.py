@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pruning_course.bits import PIECE, values_at, zero_unless
+from pruning_course.masks.bits import PIECE, values_at, zero_unless
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn)
 

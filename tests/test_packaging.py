@@ -22,7 +22,6 @@ PACKAGE = ROOT / "pruning_course"
 # Low to high: a module imports only from the left of itself.
 FLOORS = [
     *(
-        "bits",
         "files",
         "models",
         "scores",

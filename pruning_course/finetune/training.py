@@ -19,7 +19,7 @@ from pruning_course.finetune import checkpoint as saved
 from pruning_course.finetune.batches import one_epoch, parts
 from pruning_course.finetune.config import FineTuneConfig, History
 from pruning_course.finetune.losses import distillation, f1_scores, outputs
-from pruning_course.masks import Masks, owners
+from pruning_course.masks import Masks, find_owners
 from pruning_course.models import linear_layers
 
 MOMENTUM = 0.9  # of SGD
@@ -187,7 +187,7 @@ class Training:
 
 def _hold(model: nn.Module, masks: Masks | None, optimizer: torch.optim.Optimizer) -> None:
     if masks is not None:
-        masked = [getattr(*owner) for owner in owners(model, masks).values()]
+        masked = [getattr(*owner) for owner in find_owners(model, masks).values()]
         if any(parameter.requires_grad for parameter in masked):  # else no step can move them
             masks.hold(optimizer)
         return

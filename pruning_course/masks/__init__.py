@@ -1,0 +1,6 @@
+"""Masks next to a model: which weights are kept, what was removed, and what keeps zeros at zero."""
+
+from pruning_course.masks.masks import Masks
+from pruning_course.masks.owners import find_owners
+
+__all__ = ["Masks", "find_owners"]
