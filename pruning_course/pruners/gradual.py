@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from pruning_course import scores as scoring
 from pruning_course.masks import Masks
 from pruning_course.pruners.magnitude import MagnitudePruner
 from pruning_course.schedules import sparsity_at
@@ -95,27 +94,14 @@ class GradualPruner(MagnitudePruner):
 
         `step` alone keeps pruned weights at 0 between optimizer steps. Returns itself.
         """
-        self._masks_so_far().hold(optimizer)
+        if self.masks is None:
+            self.masks = Masks(self.model, self.layers)  # nothing pruned yet
+        self.masks.hold(optimizer)
         return self
-
-    def prune(self) -> Masks:
-        """Go to the target at once; returns the masks. The rest of the schedule has nothing left to do."""
-        self._restrict(self.target_sparsity)
-        return self.masks
 
     def undo(self) -> None:
         super().undo()
         self._last_pruning = -1
-
-    def _masks_so_far(self) -> Masks:
-        if self.masks is None:
-            self.masks = Masks(self.model, self.layers)  # nothing pruned yet
-        return self.masks
-
-    def _restrict(self, sparsity: float) -> None:
-        # A share of the original count, read off the masks: no sum of increments, so no rounding that adds up.
-        scores = scoring.survivors(self.scores(), self._masks_so_far())
-        self.masks.restrict(self.select(scores, sparsity))
 
 
 def trainer_callback(pruner: GradualPruner):

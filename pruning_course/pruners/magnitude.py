@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from pruning_course import scores as scoring
-from pruning_course.pruners.manager import PruningManager
+from pruning_course.pruners.manager import PruningManager, Select
+from pruning_course.scores import protect
 from pruning_course.selection import keep_globally, keep_per_tensor
 
 
@@ -13,11 +13,15 @@ class MagnitudePruner(PruningManager):
     """Remove the weights of smallest abs(w).
 
     Args:
+        model: pruned in place.
+        target_sparsity: the share of the weights of the chosen layers to remove in all, from 0 to 1.
+        prune_layers: "all", "attention", "ffn" or "encoder"; see `prunable_layers`.
         global_pruning: True compares all chosen layers with each other; False takes the same share of each.
         max_layer_sparsity: with `global_pruning`, no layer loses more than this share. Without a limit a layer of small
             weights can vanish as a whole (layer collapse).
 
-    Other arguments, and what is raised, as `PruningManager`; ValueError for a limit below the target.
+    Raises:
+        ValueError: what `PruningManager` refuses, or a limit below the target.
     """
 
     def __init__(
@@ -28,17 +32,18 @@ class MagnitudePruner(PruningManager):
         global_pruning: bool = True,
         max_layer_sparsity: float = 1.0,
     ):
-        super().__init__(model, target_sparsity, prune_layers)
+        select = _guard(max_layer_sparsity) if global_pruning else keep_per_tensor
+        super().__init__(model, target_sparsity, prune_layers, select=select)
         if not target_sparsity <= max_layer_sparsity <= 1:
             raise ValueError(
                 f"max_layer_sparsity is {max_layer_sparsity}; it must lie between the target {target_sparsity} and 1."
             )
-        self.global_pruning = global_pruning
-        self.max_layer_sparsity = max_layer_sparsity
 
-    def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        if not self.global_pruning:
-            return keep_per_tensor(scores, sparsity)
-        if self.max_layer_sparsity < 1:
-            scores = scoring.protect(scores, keep_per_tensor(scores, self.max_layer_sparsity))
-        return keep_globally(scores, sparsity)
+
+def _guard(most: float) -> Select:
+    """The global comparison in which no tensor loses more than the share `most`."""
+
+    def select(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+        return keep_globally(protect(scores, keep_per_tensor(scores, most)), sparsity)
+
+    return select if most < 1 else keep_globally

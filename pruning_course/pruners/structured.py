@@ -94,7 +94,7 @@ class StructuredPruner(PruningManager):
             raise RuntimeError(f"There is no importance by {self.importance} yet; call calibrate(batches) first.")
         return self.importances
 
-    def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    def _choose(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         if not self.global_pruning:
             return keep_per_tensor(scores, sparsity)
         self._check_target()
@@ -111,7 +111,7 @@ class StructuredPruner(PruningManager):
         """
         self._check_not_shrunk("prune")
         scores = self.scores()
-        self._kept = self.select(scoring.survivors(scores, self._kept or {}), self.target_sparsity)
+        self._kept = self._choose(scoring.survivors(scores, self._kept or {}), self.target_sparsity)
         keep = self._masks()
         self.masks = self.masks.restrict(keep) if self.masks else Masks.apply(self.model, keep)
         return self.masks

@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course import scores as scoring
 from pruning_course.calibration import Batch, InputNorms, InputSums, input_norms, take_samples
 from pruning_course.masks import Masks
 from pruning_course.models import out_in
 from pruning_course.pruners.manager import PruningManager
 from pruning_course.pruners.sequential import on_the_way_through
+from pruning_course.scores import Scores, survivors, wanda
 from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor
 
 
@@ -44,7 +45,8 @@ class WandaPruner(PruningManager):
         sequential: bool = False,
         batch_tokens: int = 8192,
     ):
-        super().__init__(model, _target(target_sparsity, group), prune_layers)
+        super().__init__(model, _resolve_target(target_sparsity, group), prune_layers)
+        self._select = partial(_keep_in_groups, self.layers, group)
         InputSums((), norm)  # refuses an unknown norm now
         self.group = group
         self.norm = norm
@@ -68,15 +70,7 @@ class WandaPruner(PruningManager):
     def scores(self) -> Mapping[str, Tensor]:
         if self.norms is None:
             raise RuntimeError("There are no input norms yet; call calibrate(batches) before prune().")
-        return scoring.wanda(self.layers, self.norms)
-
-    def select(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        if self.group == "tensor":
-            return keep_per_tensor(scores, sparsity)
-        # Rows are outputs; a Conv1D stores them as columns.
-        by_output = scoring.Scores(scores, lambda name: out_in(self.layers[name], scores[name]))
-        keep = keep_per_row(by_output, sparsity) if self.group == "row" else keep_n_of_m(by_output, *self.group)
-        return {name: out_in(self.layers[name], mask).contiguous() for name, mask in keep.items()}
+        return wanda(self.layers, self.norms)
 
     def prune(self) -> Masks:
         """Mask the model at the target sparsity; returns the masks. RuntimeError before `calibrate`.
@@ -96,8 +90,8 @@ class WandaPruner(PruningManager):
 
                 def prune_layer(name: str, norms: InputNorms) -> None:
                     sums[name], counts[name] = norms.sums[name], norms.counts[name]
-                    scores = scoring.wanda({name: self.layers[name]}, norms)
-                    masks.restrict(self.select(scoring.survivors(scores, masks), self.target_sparsity))
+                    scores = wanda({name: self.layers[name]}, norms)
+                    masks.restrict(self._select(survivors(scores, masks), self.target_sparsity))
                     bar.update()
 
                 on_the_way_through(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
@@ -109,7 +103,18 @@ class WandaPruner(PruningManager):
         return masks
 
 
-def _target(sparsity: float | None, group: str | tuple[int, int]) -> float:
+def _keep_in_groups(
+    layers: Mapping[str, nn.Module], group: str | tuple[int, int], scores: Mapping[str, Tensor], sparsity: float
+) -> dict[str, Tensor]:
+    if group == "tensor":
+        return keep_per_tensor(scores, sparsity)
+    # Rows are outputs; a Conv1D stores them as columns.
+    by_output = Scores(scores, lambda name: out_in(layers[name], scores[name]))
+    keep = keep_per_row(by_output, sparsity) if group == "row" else keep_n_of_m(by_output, *group)
+    return {name: out_in(layers[name], mask).contiguous() for name, mask in keep.items()}
+
+
+def _resolve_target(sparsity: float | None, group: str | tuple[int, int]) -> float:
     if group in ("row", "tensor"):
         return 0.5 if sparsity is None else sparsity
     if not (isinstance(group, tuple | list) and len(group) == 2 and all(isinstance(number, int) for number in group)):
