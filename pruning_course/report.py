@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pruning_course.calibration import as_batch, calibrating, run
+from pruning_course.calibration import as_batch, calibration_mode, run_batch
 from pruning_course.masks import find_owners
 from pruning_course.models import linear_layers, out_in, tied_layers
 
@@ -89,8 +89,8 @@ def multiply_adds(model: nn.Module, batch) -> int:
     does: a processor multiplies by them too. What a batch can be, and what is raised, as `input_norms`.
     """
     # The fused attention of the CPU is a product that the counter does not know; spelled out, it is two that it knows.
-    with calibrating(model), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        run(model, as_batch(batch))
+    with calibration_mode(model), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run_batch(model, as_batch(batch))
     return counter.get_total_flops() // 2
 
 

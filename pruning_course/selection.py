@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pruning_course.counts import is_count
+
 DIGIT = 16  # bits that one histogram looks at
 STRIDE = 16  # of the sample that says where to look
 CHUNK = 1 << 20  # numbers at a time: 4 MB of float32, which a CPU's cache holds
@@ -80,7 +82,7 @@ def keep_n_of_m(scores: Mapping[str, Tensor], n: int = 2, m: int = 4) -> dict[st
     Raises as `keep_per_row`, and a ValueError unless 0 <= n <= m and m divides the length of every row.
     """
     _check_request(scores, 0.0)
-    if not (isinstance(n, int) and isinstance(m, int) and 0 <= n <= m and m > 0):
+    if not (is_count(n, 0) and is_count(m) and n <= m):
         raise ValueError(f"The pattern is {n}:{m}; n weights of every m are kept, so 0 <= n <= m and m >= 1.")
     keep = {}
     for name, tensor in scores.items():

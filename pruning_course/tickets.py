@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from pruning_course.masks import Masks
 from pruning_course.models import prunable_layers
 from pruning_course.scores import magnitude, survivors
 from pruning_course.selection import keep_globally
+from pruning_course.tensors import read_tensors
 
 State = dict[str, Tensor]  # a state_dict on the CPU: parameters and buffers
 SETTINGS = "settings.json"
@@ -166,21 +166,11 @@ class Stages:
         """What `make(*arguments)` gives, weights and result: read if it was made before."""
         path = None if self.folder is None else self.folder / f"{name}.safetensors"
         if path is not None and path.exists():
-            return _read(path)
+            state, metadata = read_tensors(path, "record of a round; delete it to train that round again")
+            return state, json.loads(metadata["result"])
         state, result = make(*arguments)
         text = json.dumps(result)
         if path is not None:
             with written_beside(path) as target:
                 save_file(state, target, metadata={"result": text})
         return state, json.loads(text)  # the same types as after reading
-
-
-def _read(path: Path) -> tuple[State, Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-            return state, json.loads(file.metadata()["result"])
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is no intact safetensors file ({error}); delete it to train that round again."
-        ) from error

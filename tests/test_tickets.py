@@ -159,7 +159,7 @@ def test_a_damaged_round_is_refused(tmp_path):
     find_ticket(make_model, Trainer(), steps=1, rounds=1, folder=tmp_path)
     path = tmp_path / "round-01.safetensors"
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(ValueError, match=r"round-01.safetensors is no intact .* delete it"):
+    with pytest.raises(ValueError, match=r"round-01.safetensors is not a valid record .* delete it"):
         find_ticket(make_model, Trainer(), steps=1, rounds=1, folder=tmp_path)
 
 

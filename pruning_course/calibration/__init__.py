@@ -1,15 +1,15 @@
 """How large the inputs of each layer are on real data: batches in, one norm for each input channel out."""
 
-from pruning_course.calibration.batches import Batch, as_batch, merged, run, take_samples
+from pruning_course.calibration.batches import Batch, as_batch, merge_batches, run_batch, take_samples
 from pruning_course.calibration.norms import (
     NORMS,
     InputNorms,
     InputSums,
-    calibrating,
+    calibration_mode,
+    find_body,
     input_norms,
-    part_to_run,
-    real_rows,
-    watched,
+    take_real_rows,
+    watch_inputs,
 )
 
 __all__ = [
@@ -18,12 +18,12 @@ __all__ = [
     "InputNorms",
     "InputSums",
     "as_batch",
-    "calibrating",
+    "calibration_mode",
+    "find_body",
     "input_norms",
-    "merged",
-    "part_to_run",
-    "real_rows",
-    "run",
+    "merge_batches",
+    "run_batch",
+    "take_real_rows",
     "take_samples",
-    "watched",
+    "watch_inputs",
 ]

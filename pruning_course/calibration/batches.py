@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from pruning_course.counts import is_count
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -63,7 +65,7 @@ def take_samples(batches: Iterable, num_samples: int) -> Iterator[Batch]:
         ValueError: no samples at all, or num_samples below 1.
         TypeError: one batch instead of an iterable of batches; a batch as `as_batch` refuses it.
     """
-    if not isinstance(num_samples, int) or num_samples < 1:
+    if not is_count(num_samples):
         raise ValueError(f"num_samples is {num_samples!r}; it is a whole number, at least 1.")
     if isinstance(batches, Mapping | Tensor):
         raise TypeError("batches is one batch; an iterable of batches is needed, such as a list or a DataLoader.")
@@ -84,7 +86,7 @@ def take_samples(batches: Iterable, num_samples: int) -> Iterator[Batch]:
     warnings.warn(f"There are {num_samples - left} samples, fewer than num_samples={num_samples}.", stacklevel=4)
 
 
-def merged(batches: Sequence[Batch]) -> Batch:
+def merge_batches(batches: Sequence[Batch]) -> Batch:
     """All samples as one batch; shorter texts are padded on the right, under the attention_mask.
 
     ValueError for batches that do not hold the same tensors.
@@ -97,10 +99,10 @@ def merged(batches: Sequence[Batch]) -> Batch:
     parts = {name: [batch.inputs[name] for batch in batches] for name in batches[0].inputs}
     if batches[0].mask is None and any(batch.length < longest for batch in batches):
         parts["attention_mask"] = [torch.ones(len(batch), batch.length, dtype=torch.long) for batch in batches]
-    return as_batch({name: torch.cat([_padded(part, longest) for part in parts[name]]) for name in parts})
+    return as_batch({name: torch.cat([_pad(part, longest) for part in parts[name]]) for name in parts})
 
 
-def _padded(tensor: Tensor, tokens: int) -> Tensor:
+def _pad(tensor: Tensor, tokens: int) -> Tensor:
     """(batch, n, ...) filled up with 0 to (batch, tokens, ...); what has no tokens, (batch,), stays as it is."""
     if tensor.dim() < 2:
         return tensor
@@ -108,7 +110,7 @@ def _padded(tensor: Tensor, tokens: int) -> Tensor:
     return torch.cat([tensor, filling], dim=1)
 
 
-def run(model: nn.Module, batch: Batch):
+def run_batch(model: nn.Module, batch: Batch):
     """The output of `model`, which gets the tensors that its forward has a name for, on the device of the model."""
     device = next(model.parameters()).device
     inputs = batch.map(lambda tensor: tensor.to(device)).inputs

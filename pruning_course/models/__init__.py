@@ -4,6 +4,7 @@ from pruning_course.models.empty import Constant, HeadlessAttention
 from pruning_course.models.families import FAMILIES, ROLES, Family, family_of
 from pruning_course.models.layers import linear_layers, out_in, prunable_layers, tied_layers
 from pruning_course.models.layout import Layout, find_layout
+from pruning_course.models.modes import eval_mode
 from pruning_course.models.units import BlockSize, Units, find_units, head_size, measure_blocks
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "HeadlessAttention",
     "Layout",
     "Units",
+    "eval_mode",
     "family_of",
     "find_layout",
     "find_units",

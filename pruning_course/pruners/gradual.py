@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from pruning_course.counts import is_count
 from pruning_course.masks import Masks
 from pruning_course.pruners.magnitude import MagnitudePruner
 from pruning_course.schedules import sparsity_at
@@ -46,7 +47,7 @@ class GradualPruner(MagnitudePruner):
     ):
         super().__init__(model, target_sparsity, prune_layers, global_pruning, max_layer_sparsity)
         for name, value in {"steps_per_epoch": steps_per_epoch, "prune_frequency": prune_frequency}.items():
-            if not isinstance(value, int) or value < 1:
+            if not is_count(value):
                 raise ValueError(f"{name} is {value!r}; it is a whole number of steps, at least 1.")
         if not 0 <= start_epoch <= end_epoch < float("inf"):
             raise ValueError(f"start_epoch is {start_epoch} and end_epoch is {end_epoch}; 0 <= start <= end is needed.")

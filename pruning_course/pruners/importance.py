@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.calibration import Batch, calibrating, part_to_run, real_rows, run, take_samples
+from pruning_course.calibration import Batch, calibration_mode, find_body, run_batch, take_real_rows, take_samples
 from pruning_course.models import Layout, Units, find_layout, out_in
 
 
@@ -57,7 +57,7 @@ def gate_gradients(
     """
     sums = {name: torch.zeros(group.count) for name, group in groups.items()}
     seen = 0
-    with calibrating(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
+    with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(map(_with_targets, batches), num_samples):
             for name, gradient in _gradients(model, groups, _learning(model, batch)).items():
                 sums[name] += gradient.abs().sum(0).cpu()
@@ -82,7 +82,7 @@ def _gradients(model: nn.Module, groups: Mapping[str, Units], batch: Batch) -> d
                 return args[0] * of_columns.to(args[0].dtype)
 
             hooks.callback(module.register_forward_pre_hook(gate).remove)
-        loss = getattr(run(model, batch), "loss", None)
+        loss = getattr(run_batch(model, batch), "loss", None)
         if loss is None:
             raise ValueError(f"{type(model).__name__} gives no loss, which importance by gradient needs.")
         gradients = torch.autograd.grad(loss * len(batch), list(gates.values()))
@@ -123,18 +123,20 @@ def block_influence(model: nn.Module, batches: Iterable, num_samples: int = 512)
     def see(number: int, mask: Tensor | None, args, kwargs, output) -> None:
         before = args[0] if args else kwargs["hidden_states"]
         after = output[0] if isinstance(output, tuple) else output
-        cosines = nn.functional.cosine_similarity(real_rows(before, mask).float(), real_rows(after, mask).float())
+        cosines = nn.functional.cosine_similarity(
+            take_real_rows(before, mask).float(), take_real_rows(after, mask).float()
+        )
         sums[number] += float(cosines.double().sum())
         counts[number] += len(cosines)
 
-    part = part_to_run(model, dict(enumerate(layout.blocks)))
-    with calibrating(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
+    part = find_body(model, dict(enumerate(layout.blocks)))
+    with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(batches, num_samples):
             with ExitStack() as hooks:
                 for number, block in enumerate(layout.blocks):
                     hook = partial(lambda number, mask, _, *seen: see(number, mask, *seen), number, batch.mask)
                     hooks.callback(block.register_forward_hook(hook, with_kwargs=True).remove)
-                run(part, batch)
+                run_batch(part, batch)
             bar.update(len(batch))
     if not all(counts):
         raise ValueError(

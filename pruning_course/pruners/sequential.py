@@ -6,7 +6,16 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from pruning_course.calibration import Batch, InputNorms, InputSums, calibrating, merged, part_to_run, run, watched
+from pruning_course.calibration import (
+    Batch,
+    InputNorms,
+    InputSums,
+    calibration_mode,
+    find_body,
+    merge_batches,
+    run_batch,
+    watch_inputs,
+)
 from pruning_course.models import find_layout
 
 
@@ -30,11 +39,11 @@ def on_the_way_through(
 
     Raises ValueError as `input_norms`, and for too many tokens in a model of no known family.
     """
-    part = part_to_run(model, layers)
+    part = find_body(model, layers)
     tokens = sum(map(len, batches)) * max(batch.length for batch in batches)
-    with calibrating(model):
+    with calibration_mode(model):
         if tokens <= batch_tokens:
-            _in_one_pass(part, layers, merged(batches), norm, prune_layer)
+            _in_one_pass(part, layers, merge_batches(batches), norm, prune_layer)
         else:
             _block_by_block(part, layers, batches, norm, prune_layer, _blocks(part, tokens, batch_tokens))
 
@@ -49,8 +58,8 @@ def _in_one_pass(model, layers, batch, norm, prune_layer) -> None:
             sums.add(name, inputs, batch.mask)
             prune_layer(name, sums.finish())
 
-    with watched(layers, see):
-        run(model, batch)
+    with watch_inputs(layers, see):
+        run_batch(model, batch)
     InputSums(waiting, norm).finish()  # names those that are still waiting
 
 
@@ -63,7 +72,7 @@ def _block_by_block(model, layers, batches, norm, prune_layer, blocks) -> None:
         if chosen:
             sums = InputSums(chosen, norm)
             for batch, before in zip(batches, outputs, strict=True):
-                with watched(chosen, partial(sums.add, mask=batch.mask)):
+                with watch_inputs(chosen, partial(sums.add, mask=batch.mask)):
                     _run_block(model, blocks, index, batch, before)
             norms = sums.finish()
             for name in chosen:
@@ -92,7 +101,7 @@ def _run_block(model, blocks, index: int, batch: Batch, before):
     hooks = [block.register_forward_hook(catch) for block in blocks[index : index + 1]]
     try:
         with _forward_replaced(blocks[:index], lambda *_, **__: before):
-            run(model, batch)
+            run_batch(model, batch)
     except _Caught as caught:
         return caught.output
     finally:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from pruning_course import scores as scoring
+from pruning_course.counts import is_count
 from pruning_course.masks import Masks
 from pruning_course.models import find_layout, find_units
 from pruning_course.pruners import importance as measures
@@ -57,7 +58,7 @@ class StructuredPruner(PruningManager):
                 f"prune_layers is {prune_layers!r}, which has no {structure}s; for {structure}s it can be "
                 f"{', '.join(repr(name) for name in dict.fromkeys(('all', 'encoder', part)))}."
             )
-        if not isinstance(min_kept, int) or min_kept < 0:
+        if not is_count(min_kept, 0):
             raise ValueError(f"min_kept is {min_kept!r}; it is a whole number, at least 0.")
         super().__init__(model, target_sparsity, part)
         self.structure = structure

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from pruning_course.calibration import Batch, InputNorms, InputSums, input_norms, take_samples
+from pruning_course.counts import is_count
 from pruning_course.masks import Masks
 from pruning_course.models import out_in
 from pruning_course.pruners.manager import PruningManager
@@ -117,7 +118,7 @@ def _keep_in_groups(
 def _resolve_target(sparsity: float | None, group: str | tuple[int, int]) -> float:
     if group in ("row", "tensor"):
         return 0.5 if sparsity is None else sparsity
-    if not (isinstance(group, tuple | list) and len(group) == 2 and all(isinstance(number, int) for number in group)):
+    if not (isinstance(group, tuple | list) and len(group) == 2 and all(is_count(number, 0) for number in group)):
         raise ValueError(f"group is {group!r}; it can be 'row', 'tensor' or a pair (n, m), n kept of m.")
     n, m = group
     if not 0 <= n <= m or m < 1:
