@@ -1,5 +1,7 @@
 """Prune neural networks: score, select, mask, hold while training, finalize or shrink."""
 
+__version__ = "1.0.0"
+
 try:
     from pruning_course.calibration import InputNorms, input_norms
     from pruning_course.checkpoint import load_pruned, save_pruned

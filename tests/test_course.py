@@ -57,7 +57,7 @@ def test_the_plain_command_takes_everything_from_the_usual_place(calls, monkeypa
     assert run(monkeypatch, "install") == 0
     assert calls[0] == f"{sys.executable} -m venv .venv"
     [main, wheels] = [line.partition("pip install ")[2] for line in calls[1:]]
-    assert main == "--disable-pip-version-check -c constraints.txt -e .[notebooks,test] torch==2.13.0"
+    assert main == "--disable-pip-version-check -c constraints.txt -e .[course,test] torch==2.13.0"
     assert wheels == "--disable-pip-version-check --no-deps -r requirements-lab.txt"
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ PACKAGE = ROOT / "pruning_course"
 FLOORS = [
     *(
         "counts",
+        "extras",
         "files",
         "tensors",
         "models",
@@ -52,11 +54,9 @@ COLAB = {
 
 def requirements(*extras: str) -> dict[str, Requirement]:
     """Name -> requirement, of the package and of these extras, as pyproject.toml writes them."""
-    text = (ROOT / "pyproject.toml").read_text()
-    lists = [re.search(r"^dependencies = \[(.*?)^\]", text, re.M | re.S)[1]]
-    lists += [re.search(rf"^{extra} = \[(.*?)\]", text, re.M | re.S)[1] for extra in extras]
-    found = [Requirement(line) for block in lists for line in re.findall(r'"([^"]+)"', re.sub(r"#.*", "", block))]
-    return {requirement.name: requirement for requirement in found}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
+    return {(one := Requirement(line)).name: one for lines in lists for line in lines}
 
 
 def constraints(name: str = "constraints.txt") -> dict[str, Requirement]:
@@ -70,7 +70,7 @@ def test_the_conda_environment_has_what_the_package_asks_for():
     given = {
         re.split(r"[<>=]", line)[0]: line for line in environment["dependencies"]
     }  # a pip section would not be text
-    wanted = requirements("notebooks")
+    wanted = requirements("course")
     names = {CONDA_NAMES.get(name, name) for name in wanted if name not in FROM_PIP}
     assert set(given) - {"python", "pip"} == names.union(*FROM_PIP.values())
     assert given["python"] == "python=3.12"
@@ -88,10 +88,14 @@ def test_binder_installs_what_conda_forge_lacks():
     assert os.name == "nt" or all((ROOT / name).stat().st_mode & 0o100 for name in ("postBuild", "start", ".ci/run"))
 
 
+def test_the_library_itself_needs_six_packages():
+    assert set(requirements()) == {"accelerate", "numpy", "safetensors", "torch", "tqdm", "transformers"}
+
+
 def test_every_direct_dependency_has_an_exact_version():
     exact = constraints()
     assert str(exact["torch"]) == "torch==2.13.0"
-    for name, requirement in requirements("cluster", "notebooks", "test").items():
+    for name, requirement in requirements("cluster", "course", "test").items():
         [pin] = exact[name.lower()].specifier
         assert pin.operator == "=="
         assert pin.version in requirement.specifier
@@ -99,7 +103,7 @@ def test_every_direct_dependency_has_an_exact_version():
 
 def test_the_oldest_versions_are_those_that_the_package_allows():
     oldest = constraints("constraints-oldest.txt")
-    wanted = requirements("cluster", "notebooks", "test")
+    wanted = requirements("cluster", "course", "test")
     del wanted["torch"]  # its old builds come with CUDA, so only an index of PyTorch's own wheels is asked for one
     assert "torch" not in oldest
     for name, requirement in wanted.items():
@@ -123,7 +127,7 @@ def test_make_and_the_script_have_the_same_commands():
 
 @pytest.mark.parametrize(("name", "version"), COLAB.items())
 def test_colab_keeps_its_own(name, version):
-    assert version in requirements("notebooks")[name].specifier
+    assert version in requirements("course")[name].specifier
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make, as on Windows")

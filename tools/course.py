@@ -63,7 +63,7 @@ def install(environment: str, constraints: str | None, torch: str, index: str | 
     pip = (python_of(environment), "-m", "pip", "install", "--disable-pip-version-check")
     if index:
         call(*pip, "--index-url", index, torch)
-    call(*pip, *(["-c", constraints] if constraints else []), "-e", ".[notebooks,test]", torch)
+    call(*pip, *(["-c", constraints] if constraints else []), "-e", ".[course,test]", torch)
     call(*pip, "--no-deps", "-r", "requirements-lab.txt")
     stamp.write_text(wanted)
 
