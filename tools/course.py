@@ -181,6 +181,7 @@ def lint(options) -> None:
     python, code = python_of(".venv"), [name for name in LINTED if (ROOT / name).exists()]
     call(python, "-m", "ruff", "check", *code)
     call(python, "-m", "ruff", "format", "--check", *code)
+    call(python, "-m", "mypy")
     call(python.parent / "zizmor", "--offline", "--strict-collection", "--quiet", ".github")
     lint_workflows()
 
