@@ -4,6 +4,7 @@ Importing it is cheap; each name below is loaded when it is first used.
 """
 
 from importlib import import_module
+from typing import Any
 
 _HOME = {
     "CacheError": "cache",
@@ -37,7 +38,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"pruning_course.lab has no {name!r}, only {', '.join(_HOME)}.")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

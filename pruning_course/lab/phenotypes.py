@@ -10,15 +10,18 @@ import networkx
 import numpy as np
 import obonet
 import torch
+from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
 from pruning_course.lab.wheels import ontology_file
 
 ROOT = "HP:0000118"  # Phenotypic abnormality; its children are the organ systems
-MIN_TERMS = 400  # a rarer organ system is no label
-SIZES = {"test": 2048, "validation": 1024, "train": 6144}  # texts; what is left over is not used
+MIN_TERMS = 400  # a rarer organ system does not become a label
+SIZES = {"test": 2048, "validation": 1024, "train": 6144}  # texts; the remaining ones are not used
 SEED = 0
+
+Rows = NDArray[np.int64]
 
 _SYSTEM = re.compile(r"^Abnormality of (the )?")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -28,8 +31,8 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 class Phenotypes:
     """Texts with their labels, and the split.
 
-    texts: n definitions; labels: float32 (n, labels) of 0 and 1; label_names: one a column; groups: n ids, the direct
-    parent of each term; split: "train" | "validation" | "test" -> row numbers, rising; release: of the ontology.
+    texts: n definitions; labels: float32 (n, labels) of 0 and 1; label_names: one for each column; groups: n ids, the
+    direct parent of each term; split: "train" | "validation" | "test" -> row numbers, rising; release: of the ontology.
     """
 
     texts: list[str]
@@ -40,7 +43,7 @@ class Phenotypes:
     release: str
 
     def subset(self, name: str) -> tuple[list[str], Tensor]:
-        """Texts (k) and labels (k, labels) of one part of the split; `ValueError` for an unknown name."""
+        """Texts (k) and labels (k, labels) of one part of the split. Raises `ValueError` for an unknown name."""
         if name not in self.split:
             raise ValueError(f"The split has no part {name!r}, only {', '.join(sorted(self.split))}.")
         rows = self.split[name]
@@ -49,21 +52,24 @@ class Phenotypes:
 
 @lru_cache(maxsize=1)
 def load_phenotypes() -> Phenotypes:
-    """The task from the installed ontology, split by direct parent with the course's seed. Raises `WheelError`."""
+    """The task from the installed ontology, split by direct parent with the course's seed.
+
+    Raises `WheelError` if the ontology's wheel is missing or damaged.
+    """
     texts, labels, names, groups, release = read_ontology(ontology_file())
     return Phenotypes(texts, labels, names, groups, split_by_group(groups), release)
 
 
 def read_ontology(
-    path: str | os.PathLike, root: str = ROOT, min_terms: int = MIN_TERMS
+    path: str | os.PathLike[str], root: str = ROOT, min_terms: int = MIN_TERMS
 ) -> tuple[list[str], Tensor, tuple[str, ...], list[str], str]:
     """Read an obo file into texts (n), labels float32 (n, k), k label names, groups (n) and the release.
 
     A text is the definition of a term below `root` (obsolete terms are left out). A term carries the label of every
-    child of `root` that it is or descends from; children with fewer than `min_terms` definitions are no label. A term
-    that then has no label stays, as a row of zeros: "none of these" is a right answer too. The group of a term is its
-    direct parent, and of several parents the one with the lowest id. Rows are sorted by id. `ValueError` if nothing
-    is found.
+    child of `root` that it is or descends from; a child with fewer than `min_terms` definitions does not become a
+    label. A term that then has no label stays, as a row of zeros, because "none of these" is a right answer too. The
+    group of a term is its direct parent; if it has several parents, the one with the lowest id. Rows are sorted by id.
+    Raises `ValueError` if the file has no `root`, or no child of `root` has enough definitions.
     """
     graph = obonet.read_obo(path, ignore_obsolete=True)  # its edges go from child to parent
     if root not in graph:
@@ -82,37 +88,41 @@ def read_ontology(
 
 
 def _definition(field: str) -> str:
-    """The text of an obo `def`: quoted, then its sources in brackets; a quote inside is written as \\"."""
+    """The text of an obo `def`, which is in quotes before its sources in brackets; \\" is a quote inside the text."""
     match = _QUOTED.match(field)
     return re.sub(r"\\(.)", r"\1", match[1] if match else field).strip()
 
 
 def split_by_group(groups: Sequence[str], sizes: dict[str, int] = SIZES, seed: int = SEED) -> dict[str, list[int]]:
-    """Split rows so that no group is in two parts; a pure function of its arguments.
+    """Split rows so that no group is in two parts. The same arguments always make the same split.
 
     Each part draws whole groups (scikit-learn's GroupShuffleSplit) for about its share of the rows that are left,
-    with a tenth in reserve, and is then cut to its exact size; the last part is cut from all the rest.
-    `ValueError` if there are too few rows.
+    with a tenth in reserve, and is then cut to its exact size; the last part is cut from all remaining rows.
+    Raises `ValueError` if there are too few rows.
     """
-    groups, left, split = np.asarray(groups), np.arange(len(groups)), {}
+    ids, left = np.asarray(groups), np.arange(len(groups))
+    split: dict[str, Rows] = {}
     *drawn, last = sizes
     for name in drawn:
         share = min(1.1 * sizes[name] / max(len(left), 1), 0.9)
         shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-        rest, part = next(shuffle.split(left, groups=groups[left]))
+        rest, part = next(shuffle.split(left, groups=ids[left]))
         split[name], left = left[part], left[rest]
     split[last] = left
     return _cut(split, sizes, seed)
 
 
 def split_at_random(count: int, sizes: dict[str, int] = SIZES, seed: int = SEED) -> dict[str, list[int]]:
-    """Split `count` rows without looking at groups: it flatters, because siblings have nearly the same text."""
+    """Split `count` rows without looking at groups, which makes scores too good: siblings have nearly the same text.
+
+    Raises `ValueError` if there are too few rows.
+    """
     rows = np.random.RandomState(seed).permutation(count)
     ends = np.cumsum(list(sizes.values()))
     return _cut(dict(zip(sizes, np.split(rows, ends)[: len(sizes)], strict=True)), sizes, seed)
 
 
-def _cut(split: dict[str, np.ndarray], sizes: dict[str, int], seed: int) -> dict[str, list[int]]:
+def _cut(split: dict[str, Rows], sizes: dict[str, int], seed: int) -> dict[str, list[int]]:
     cut = {}
     for name, rows in split.items():
         if len(rows) < sizes[name]:

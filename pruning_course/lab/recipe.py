@@ -1,12 +1,15 @@
-"""The recipe of the dense model: everything that decides what training it gives."""
+"""The recipe of the dense model: every setting that decides what its training produces."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from pruning_course.lab.wheels import HPO, MINILM
 
-VERSION = 1  # raise it when the code of the training or of the split changes what comes out
+VERSION = 1  # raise it when a change to the training or to the split changes the trained model
+
+Facts = dict[str, Any]  # what is known of a trained model, as JSON holds it; `cache.dense_facts` lists the keys
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How long calls take, side by side."""
+"""Compare how long calls take."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,33 +7,33 @@ from timeit import Timer
 
 import torch
 
-UNCOUNTED, COUNTED = 2, 3  # calls in a turn
+UNCOUNTED, COUNTED = 2, 3  # calls in each turn
 
 
 def milliseconds(
     calls: Mapping[str, Callable[[], object]], rounds: int = 9, threads: int = 1
 ) -> dict[str, list[float]]:
-    """Milliseconds of each of `calls`, one number a round.
+    """Measure the milliseconds that each of `calls` takes: one number for each of `rounds`.
 
-    They take turns, so that a busy moment of the machine hits all of them: compare medians, or the smallest numbers.
-    Each turn is the mean of three calls on `threads` threads, after two that are not counted. No gradients.
+    The calls take turns, so that a busy moment of the machine hits all of them: compare medians, or the smallest
+    numbers. A number is the mean of three calls on `threads` threads, without gradients, after two uncounted calls.
     """
     timers = {name: Timer(call, timer=_now) for name, call in calls.items()}
-    found = {name: [] for name in timers}
+    times: dict[str, list[float]] = {name: [] for name in timers}
     with torch.no_grad(), _threads(threads):
         for _ in range(rounds):
             for name, timer in timers.items():
                 timer.timeit(UNCOUNTED)
-                found[name].append(1000 * timer.timeit(COUNTED) / COUNTED)
-    return found
+                times[name].append(1000 * timer.timeit(COUNTED) / COUNTED)
+    return times
 
 
-# torch.utils.benchmark does the same, but importing it loads torch's compiler for extensions. A CUDA build of torch
-# then warns on stderr where there is no GPU, and no notebook with a warning passes its comparison.
+# torch.utils.benchmark does the same, but importing it loads torch's compiler for extensions. On a machine without a
+# GPU, a CUDA build of torch then warns on stderr, and a notebook with a warning fails its comparison.
 
 
 def _now() -> float:
-    """Seconds, after the GPU has finished what it was given: a call on a GPU returns before its work is done."""
+    """The time in seconds, once the GPU has finished: a call on a GPU returns before its work is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return perf_counter()

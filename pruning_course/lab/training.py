@@ -1,4 +1,4 @@
-"""Train the dense model: a head from logistic regression, then all six layers."""
+"""Train the dense model: first its classification head, by logistic regression, then all six blocks."""
 
 import random
 import time
@@ -17,16 +17,17 @@ from transformers import BertConfig
 
 from pruning_course.lab.encoder import Batch, MeanPooledClassifier, evaluate, load_tokenizer, make_batches
 from pruning_course.lab.phenotypes import Phenotypes, load_phenotypes
-from pruning_course.lab.recipe import Recipe
+from pruning_course.lab.recipe import Facts, Recipe
 from pruning_course.lab.wheels import minilm_folder
 
 MICRO_TOKENS = 1024
 
 
-def train_dense(recipe: Recipe) -> tuple[MeanPooledClassifier, dict]:
-    """Train the course's dense model; give it in eval mode, with its facts: F1s, seconds, texts and labels.
+def train_dense(recipe: Recipe) -> tuple[MeanPooledClassifier, Facts]:
+    """Train the course's dense model; return it in eval mode, with its facts: F1s, seconds, texts and labels.
 
-    The caller's random state stays as it was. Raises `WheelError` if a wheel is missing or damaged.
+    The caller's random state does not change. Raises `WheelError` if a wheel is missing or damaged,
+    `FloatingPointError` if the loss is not finite.
     """
     seconds, last = {}, time.perf_counter()
 
@@ -55,13 +56,16 @@ def train_dense(recipe: Recipe) -> tuple[MeanPooledClassifier, dict]:
     return model.eval(), {"f1": f1, "seconds": seconds, **_counts(data)}
 
 
-def _counts(data: Phenotypes) -> dict:
+def _counts(data: Phenotypes) -> Facts:
     texts = {name: len(rows) for name, rows in data.split.items()}
     return {"texts": texts, "labels": len(data.label_names), "release": data.release}
 
 
 def load_minilm(label_names: Sequence[str], dropout: float) -> MeanPooledClassifier:
-    """MiniLM from its wheel under a new head, in eval mode, its embeddings frozen. Raises `WheelError`."""
+    """MiniLM from its wheel with a new classification head, in eval mode, with frozen embeddings.
+
+    Raises `WheelError` if the wheel is missing or damaged.
+    """
     folder = minilm_folder()
     config = BertConfig.from_pretrained(
         folder,
@@ -81,7 +85,7 @@ def load_minilm(label_names: Sequence[str], dropout: float) -> MeanPooledClassif
 
 
 def pooled_features(model: MeanPooledClassifier, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
-    """Mean-pooled features float32 (n, hidden) and labels float32 (n, k), rows in the order of the batches."""
+    """Mean-pooled features float32 (n, hidden) and labels float32 (n, k), with rows in the order of the batches."""
     with torch.inference_mode():
         features = [
             model.pooled(batch["input_ids"], batch["attention_mask"])
@@ -91,16 +95,16 @@ def pooled_features(model: MeanPooledClassifier, batches: Sequence[Batch]) -> tu
 
 
 def set_logistic_head(model: MeanPooledClassifier, features: Tensor, labels: Tensor, inverse_penalty: float) -> None:
-    """Fit one logistic regression a label on features (n, hidden), labels (n, k), and copy it into the classifier.
+    """Fit a logistic regression for each label on features (n, hidden), labels (n, k); copy them into the classifier.
 
-    Each label needs both a 0 and a 1 among the rows: `ValueError` otherwise.
+    Raises `ValueError` if a label does not have both a 0 and a 1 among the rows.
     """
     both = (labels.amax(dim=0) > labels.amin(dim=0)).tolist()
     if not all(both):
         raise ValueError(f"The labels in columns {[i for i, ok in enumerate(both) if not ok]} never change.")
     one = LogisticRegression(C=inverse_penalty, max_iter=200)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is a start, not a result
+        warnings.simplefilter("ignore", ConvergenceWarning)  # we need a start, not the best fit
         fitted = OneVsRestClassifier(one).fit(features.numpy(), labels.numpy().astype(int)).estimators_
     with torch.no_grad():
         model.classifier.weight.copy_(torch.from_numpy(np.concatenate([label.coef_ for label in fitted])))
@@ -108,23 +112,23 @@ def set_logistic_head(model: MeanPooledClassifier, features: Tensor, labels: Ten
 
 
 def rate_at(step: int, steps: int, warmup: float) -> float:
-    """The share of the peak learning rate at step 0 .. steps - 1: a linear rise, then a linear fall."""
+    """The share of the peak learning rate at `step`, from 0 to steps - 1: it rises linearly, then falls linearly."""
     rise = max(round(warmup * steps), 1)
     return min((step + 1) / rise, (steps - step) / max(steps - rise, 1))
 
 
 def micro_batches(batch: Batch, tokens: int = MICRO_TOKENS) -> list[Batch]:
-    """Cut a batch along its rows into parts of about `tokens` tokens: activations, not weights, fill the memory."""
+    """Cut a batch along its rows into parts of about `tokens` tokens, because mostly activations fill the memory."""
     rows, length = batch["input_ids"].shape
     size = max(tokens // length, 1)
     return [{name: value[start : start + size] for name, value in batch.items()} for start in range(0, rows, size)]
 
 
 def fine_tune(model: MeanPooledClassifier, batches: Sequence[Batch], recipe: Recipe) -> None:
-    """Train every parameter that requires a gradient, in place, over the batches in a new order each epoch.
+    """Train every parameter that requires a gradient, in place, with the batches in a new order each epoch.
 
-    Batches keep their texts: they are bucketed by length. The model is left in training mode. `FloatingPointError`
-    if the loss is not finite.
+    A batch always has the same texts, which are of similar length. The model stays in training mode.
+    Raises `FloatingPointError` if the loss is not finite.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -136,7 +140,7 @@ def fine_tune(model: MeanPooledClassifier, batches: Sequence[Batch], recipe: Rec
             shuffle.shuffle(order)
             for number in order:
                 for part in micro_batches(batches[number]):
-                    share = len(part["labels"]) / len(batches[number]["labels"])  # the mean over the whole batch
+                    share = len(part["labels"]) / len(batches[number]["labels"])  # so that they add up to the mean loss
                     loss = model(**part).loss * share
                     if not torch.isfinite(loss):
                         raise FloatingPointError(f"The loss is {loss.item()} at batch {number}.")

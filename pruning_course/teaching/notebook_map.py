@@ -40,4 +40,4 @@ def course_map(here: str = "00") -> Markdown:
         lines.append(f"| {mark} | {name} | {stop.question} | {stop.minutes} |")
     hours = sum(stop.minutes for stop in STOPS) / 60
     lines.append(f"\nAll notebooks take about {hours:.0f} hours, exercises included.")
-    return Markdown("\n".join(lines))
+    return Markdown("\n".join(lines))  # type: ignore[no-untyped-call]  # IPython has no types here

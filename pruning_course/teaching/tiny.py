@@ -10,7 +10,7 @@ class TinyAttention(nn.Module):
     Head h owns the outputs h * size to (h + 1) * size - 1 of `query`, `key` and `value`, and those inputs of `output`.
     """
 
-    def __init__(self, hidden: int, heads: int, size: int):
+    def __init__(self, hidden: int, heads: int, size: int) -> None:
         super().__init__()
         self.hidden, self.heads, self.size = hidden, heads, size
         self.query, self.key, self.value = (nn.Linear(hidden, heads * size) for _ in range(3))
@@ -24,7 +24,8 @@ class TinyAttention(nn.Module):
             layer(inputs).unflatten(-1, (self.heads, self.size)).transpose(0, 1) for layer in self._qkv
         )
         weights = (query @ key.transpose(1, 2) / self.size**0.5).softmax(-1)  # (heads, tokens, tokens)
-        return self.output((weights @ value).transpose(0, 1).flatten(1))
+        outputs: Tensor = self.output((weights @ value).transpose(0, 1).flatten(1))
+        return outputs
 
     @property
     def _qkv(self) -> tuple[nn.Linear, ...]:

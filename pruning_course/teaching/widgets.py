@@ -18,7 +18,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_DEFAULT = inspect.Parameter.empty
 
 
-def explore(draw: Callable[..., Figure], **controls) -> None:
+def explore(draw: Callable[..., Figure], **controls: object) -> None:
     """Show controls and, under them, the figure that `draw(**values)` returns; draw again when a value changes.
 
     A control is what `ipywidgets.interact` takes: `(low, high, step)`, a list of choices, a bool, or a widget. It
@@ -34,7 +34,7 @@ def explore(draw: Callable[..., Figure], **controls) -> None:
     first = _picture(draw, widgets)
     picture = ipywidgets.HTML(first)
 
-    def redraw(_change):
+    def redraw(_change: object) -> None:
         try:
             picture.value = _picture(draw, widgets)
         except Exception as error:  # whatever it is, the reader must see it: nobody else reports an error in a callback
@@ -48,10 +48,10 @@ def explore(draw: Callable[..., Figure], **controls) -> None:
     data = {"text/plain": text, WIDGET: view}
     if in_jupyter():  # not in Colab, which keeps the widgets of a saved notebook itself
         data["text/html"] = f"{first}<p>{text}</p>"
-    display(data, raw=True)
+    display(data, raw=True)  # type: ignore[no-untyped-call]  # IPython has no types here
 
 
-def _control(name: str, value, start) -> ipywidgets.Widget:
+def _control(name: str, value: object, start: object) -> ipywidgets.Widget:
     widget = ipywidgets.interactive.widget_from_abbrev(value)
     if widget is None or not hasattr(widget, "value"):
         raise ValueError(f"The control {name} must be a range, a list of choices, a bool or a widget, not {value!r}.")
@@ -65,7 +65,7 @@ def _control(name: str, value, start) -> ipywidgets.Widget:
     return widget
 
 
-def _start_at(widget: ipywidgets.Widget, name: str, start) -> None:
+def _start_at(widget: ipywidgets.Widget, name: str, start: object) -> None:
     """Set the value; ValueError if the control cannot take it. A slider would silently take its nearest end."""
     with contextlib.suppress(TraitError):
         widget.value = start

@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pruning_course.teaching.checks.compare import difference, difference_untold, kind_problem, plain, same
 from pruning_course.teaching.checks.verdict import Verdict
@@ -14,15 +14,17 @@ NEARLY_AS_FOUND = "The mistake of the function as you found it is still there."
 IMPORTED = frozenset({"Counter", "TinyAttention", "copy", "keep_globally", "math", "nn", "torch"})
 FROM_NOTEBOOK = object()  # in place of a function: look for it in the notebook
 
+Answer = Callable[..., Any]  # a learner's function, or a wrong one: it may take and return anything
+
 
 class Case(NamedTuple):
     told: str  # what is special about it, as the learner reads it
-    given: tuple
+    given: tuple[object, ...]
     expected: object  # a value, or the class of the exception that must be raised
 
 
 class Mistake(NamedTuple):
-    function: Callable
+    function: Answer
     says: str  # which mistake it is
     hint: str = ""  # where to look next
 
@@ -56,18 +58,18 @@ class Check:
         cases: Sequence[Case],
         mistakes: Sequence[Mistake],
         hint: str,
-        run: Callable | None = None,
+        run: Answer | None = None,
         tells: bool = True,
-    ):
+    ) -> None:
         self.name = name
         self.cases = cases
         self.mistakes = mistakes
         self.hint = hint
         self.difference = difference if tells else difference_untold
-        self._run = run or (lambda function, *given: function(*given))
+        self._run: Answer = run or (lambda function, *given: function(*given))
         self.__doc__ = f"Run {name} on {len(cases)} cases; returns a Verdict."
 
-    def __call__(self, function: Callable = FROM_NOTEBOOK) -> Verdict:
+    def __call__(self, function: object = FROM_NOTEBOOK) -> Verdict:
         if function is FROM_NOTEBOOK:
             # A name that is not there would end in a traceback if the cell of the check itself asked for it.
             function = vars(sys.modules["__main__"]).get(self.name, FROM_NOTEBOOK)
@@ -87,7 +89,7 @@ class Check:
         count = len(self.cases)
         return Verdict(True, f"`{self.name}`: {count} of {count} case{'s' if count > 1 else ''}.")
 
-    def _outcome(self, function: Callable, case: Case) -> Outcome:
+    def _outcome(self, function: Answer, case: Case) -> Outcome:
         given = copy.deepcopy(case.given)
         try:
             value = self._run(function, *given)
@@ -97,17 +99,17 @@ class Check:
 
     def _problem(self, case: Case, outcome: Outcome) -> str:
         """What is wrong with this outcome, in a sentence; "" if nothing is."""
-        wants_error = isinstance(case.expected, type)
+        wanted = case.expected if isinstance(case.expected, type) else None  # the class of an exception
         if isinstance(outcome.error, WrongKind):
             return str(outcome.error)
         if outcome.error is not None:
-            if wants_error and isinstance(outcome.error, case.expected):
+            if wanted and isinstance(outcome.error, wanted):
                 return ""
-            instead = f" instead of {case.expected.__name__}" if wants_error else ""
+            instead = f" instead of {wanted.__name__}" if wanted else ""
             text = str(outcome.error).split("\n")[0]
             return f"it raises {type(outcome.error).__name__}{instead} ({text})."
-        if wants_error:
-            return f"it should raise {case.expected.__name__}, and returns a value."
+        if wanted:
+            return f"it should raise {wanted.__name__}, and returns a value."
         if outcome.value is None:
             return "it returns None."
         if outcome.changed:

@@ -1,9 +1,11 @@
 """Choosing a method (notebook 09)."""
 
+from collections.abc import Mapping, Sequence
+
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 from pruning_course.teaching.solutions.choices import structured_or_not
 
-CHOICES = structured_or_not()
+CHOICES: dict[str, str] = structured_or_not()  # type: ignore[no-untyped-call]  # solutions have no annotations
 CPU, FILE, LOSS, GPU = CHOICES
 
 check_structured_or_not = Check(
@@ -74,14 +76,16 @@ check_choose_and_report = Check(
 
 KNOWN = {"magnitude": ["prune_layers", "global_pruning"], "wanda": ["prune_layers", "group", "norm"]}
 
+Options = dict[str, object]
 
-def _without_looking(known, method, options):
+
+def _without_looking(known: Mapping[str, Sequence[str]], method: str, options: Options) -> Options:
     if method not in known:
         raise ValueError
     return options
 
 
-def _key_error(known, method, options):
+def _key_error(known: Mapping[str, Sequence[str]], method: str, options: Options) -> Options:
     if set(options) - set(known[method]):
         raise ValueError
     return options

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """The same with numbers for tensors that hold a single number without a shape, also inside lists and dicts."""
     if isinstance(value, Tensor) and value.dim() == 0:
         return value.item()
@@ -17,7 +18,7 @@ def plain(value):
     return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
 
 
-def same(value, expected) -> bool:
+def same(value: Any, expected: object) -> bool:
     """Equal in kind, shape and content; floats to four digits."""
     if isinstance(expected, nn.Module):
         return isinstance(value, nn.Module) and same(dict(value.state_dict()), dict(expected.state_dict()))
@@ -31,10 +32,10 @@ def same(value, expected) -> bool:
         return all(map(same, value, expected))
     if isinstance(expected, Real):
         return math.isclose(value, expected, rel_tol=1e-4, abs_tol=1e-6)
-    return value == expected
+    return bool(value == expected)
 
 
-def kind_problem(value, expected) -> str:
+def kind_problem(value: object, expected: object) -> str:
     """What is wrong with the type, the shape or the keys of `value`, in a sentence; "" if nothing is."""
     if isinstance(expected, Tensor):
         return _tensor_problem(value, expected)
@@ -58,7 +59,7 @@ def kind_problem(value, expected) -> str:
     return ""
 
 
-def _tensor_problem(value, expected: Tensor) -> str:
+def _tensor_problem(value: object, expected: Tensor) -> str:
     if not isinstance(value, Tensor):
         return f"it should return a tensor, and returned {_a(value)}."
     if value.shape != expected.shape:
@@ -69,7 +70,7 @@ def _tensor_problem(value, expected: Tensor) -> str:
     return ""
 
 
-def difference(value, expected) -> str:
+def difference(value: Any, expected: object) -> str:
     """`expected ..., got ...`; of two dicts only the entries that differ, and of facts only what does not hold."""
     if isinstance(expected, Mapping):
         wrong = [key for key in expected if not same(value[key], expected[key])]
@@ -79,14 +80,14 @@ def difference(value, expected) -> str:
     return f"expected {show(expected)}, got {show(value)}."
 
 
-def difference_untold(value, expected) -> str:
+def difference_untold(value: Any, expected: object) -> str:
     """The same without the answer, where the answer is all that is asked for."""
     if isinstance(expected, Mapping):
         return "not right yet: " + "; ".join(key for key in expected if not same(value[key], expected[key])) + "."
     return f"{show(value)} is not right."
 
 
-def show(value) -> str:
+def show(value: Any) -> str:
     """Short and the same on every machine: masks as 0 and 1, floats with four digits."""
     if isinstance(value, Tensor):
         value = value.detach()
@@ -103,5 +104,5 @@ def show(value) -> str:
     return _a(value)
 
 
-def _a(value) -> str:
+def _a(value: object) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"

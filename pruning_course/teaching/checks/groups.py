@@ -1,8 +1,10 @@
 """Shares: of what, and compared with what (notebook 02)."""
 
-from torch import nn
+from collections.abc import Iterable, Mapping
 
-from pruning_course.architectures import linear_layers
+from torch import Tensor, nn
+
+from pruning_course.models import linear_layers
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 from pruning_course.teaching.checks.masks import mask
 
@@ -29,7 +31,9 @@ check_five_against_five = Check(
 )
 
 
-def _share(hidden, intermediate, blocks, vocabulary, matrices=2, projections=4):
+def _share(
+    hidden: int, intermediate: int, blocks: int, vocabulary: int, *, matrices: int = 2, projections: int = 4
+) -> float:
     ffn = blocks * matrices * hidden * intermediate
     return ffn / (ffn + blocks * projections * hidden * hidden + vocabulary * hidden)
 
@@ -64,23 +68,25 @@ check_ffn_share = Check(
 )
 
 
-def _two_layers(zeros=0):
-    model = nn.ModuleDict({"ffn": nn.Linear(4, 2), "head": nn.Linear(2, 2)})
+def _two_layers(zeros: int = 0) -> nn.ModuleDict:
+    ffn, head = nn.Linear(4, 2), nn.Linear(2, 2)
+    model = nn.ModuleDict({"ffn": ffn, "head": head})
     for parameter in model.parameters():
         nn.init.ones_(parameter)
-    model["ffn"].weight.data[0, :2] = 0  # what the mask of the first case prunes
-    model["ffn"].weight.data[1, :zeros] = 0
+    ffn.weight.data[0, :2] = 0  # what the mask of the first case prunes
+    ffn.weight.data[1, :zeros] = 0
     return model
 
 
 FFN = {"ffn": mask([0, 0, 1, 1], [1, 1, 1, 1])}
 
 
-def _zeros(layers):
-    return sum(int((layer.weight == 0).sum()) for layer in layers) / sum(layer.weight.numel() for layer in layers)
+def _zeros(layers: Iterable[nn.Module]) -> float:
+    weights = [layer.get_parameter("weight") for layer in layers]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 
-def _mean_share(model, masks):
+def _mean_share(model: nn.Module, masks: Mapping[str, Tensor]) -> float:
     return sum(float((~keep).float().mean()) for keep in masks.values()) / len(masks)
 
 

@@ -1,16 +1,19 @@
 """Taking a head out of attention (notebook 06)."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 
-from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake, WrongKind
+from pruning_course.teaching.checks.check import AS_FOUND, Answer, Case, Check, Mistake, WrongKind
 from pruning_course.teaching.tiny import TinyAttention
 
 TEXT = torch.linspace(-1, 1, 24).view(4, 6)  # 4 tokens, 6 channels
 
 
-def _zeroed(attention, head, matrices, biases=(), rows=False):
+def _zeroed(
+    attention: TinyAttention, head: int, matrices: Sequence[str], biases: Sequence[str] = (), rows: bool = False
+) -> TinyAttention:
     silent = copy.deepcopy(attention)
     own = slice(head * attention.size, (head + 1) * attention.size)
     for name in matrices:
@@ -24,7 +27,7 @@ def _zeroed(attention, head, matrices, biases=(), rows=False):
     return silent
 
 
-def _answer(function, attention, head):
+def _answer(function: Answer, attention: TinyAttention, head: int) -> dict[str, object] | None:
     """What can be seen of the attention that `function` returns."""
     answer = function(attention, head)
     if answer is None:
@@ -35,7 +38,7 @@ def _answer(function, attention, head):
         return {"heads": answer.heads, "query rows": len(answer.query.weight), "output for one token": answer(TEXT)[0]}
 
 
-def _without(attention, head, heads):
+def _without(attention: TinyAttention, head: int, heads: int) -> dict[str, object]:
     with torch.no_grad():
         output = _zeroed(attention, head, ["output"])(TEXT)
     return {"heads": heads, "query rows": heads * attention.size, "output for one token": output[0]}
@@ -76,7 +79,9 @@ check_silence_head = Check(
 )
 
 
-def _cut(attention, head, biases=True, output=True, output_bias=True):
+def _cut(
+    attention: TinyAttention, head: int, biases: bool = True, output: bool = True, output_bias: bool = True
+) -> TinyAttention:
     keep = [i for i in range(attention.heads * attention.size) if i // attention.size != head]
     smaller = TinyAttention(attention.hidden, attention.heads - 1, attention.size)
     for name in ("query", "key", "value"):

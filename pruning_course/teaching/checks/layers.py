@@ -1,9 +1,11 @@
 """Which layers a name means, and which weights are shared (notebook 02)."""
 
-import torch
-from torch import nn
+from collections.abc import Sequence
 
-from pruning_course.architectures import linear_layers
+import torch
+from torch import Tensor, nn
+
+from pruning_course.models import linear_layers
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 
 BERT = [f"layer.0.attention.{part}" for part in ("self.query", "self.key", "self.value", "output.dense")]
@@ -12,7 +14,7 @@ DISTIL = [f"transformer.layer.0.attention.{part}" for part in ("q_lin", "k_lin",
 GPT2 = ["transformer.h.0.attn.c_attn", "transformer.h.0.attn.c_proj", "lm_head"]
 
 
-def _ending(names, *ends):
+def _ending(names: Sequence[str], *ends: str) -> list[str]:
     found = [name for name in names if name.endswith(ends)]
     if not found:
         raise ValueError
@@ -52,22 +54,22 @@ check_attention_layers = Check(
 )
 
 
-def _tied_model(tie=True, copy_values=False):
-    model = nn.ModuleDict({"embedding": nn.Embedding(5, 3), "ffn": nn.Linear(3, 3), "head": nn.Linear(3, 5)})
+def _tied_model(tie: bool = True, copy_values: bool = False) -> nn.ModuleDict:
+    embedding, ffn, head = nn.Embedding(5, 3), nn.Linear(3, 3), nn.Linear(3, 5)
     if tie:
-        model["head"].weight = model["embedding"].weight
+        head.weight = embedding.weight
     if copy_values:
-        model["head"].weight.data.copy_(model["embedding"].weight.data)
-    return model
+        head.weight.data.copy_(embedding.weight.data)
+    return nn.ModuleDict({"embedding": embedding, "ffn": ffn, "head": head})
 
 
-def _shared_pair():
+def _shared_pair() -> nn.ModuleDict:
     model = nn.ModuleDict({name: nn.Linear(2, 2) for name in ("first", "second", "third")})
     model["second"].weight = model["first"].weight
     return model
 
 
-def _first_users(model):
+def _first_users(model: nn.Module) -> list[str]:
     seen, found = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}, []
     for name, layer in linear_layers(model).items():
         if id(layer.weight) not in seen:
@@ -76,13 +78,13 @@ def _first_users(model):
     return found
 
 
-def _unequal(model):
+def _unequal(model: nn.Module) -> list[str]:
     parameters = list(model.named_parameters(remove_duplicate=False))
 
-    def twins(weight):
+    def twins(weight: Tensor) -> int:
         return sum(p.shape == weight.shape and torch.equal(p, weight) for _, p in parameters)
 
-    return [name for name, layer in linear_layers(model).items() if twins(layer.weight) == 1]
+    return [name for name, layer in linear_layers(model).items() if twins(layer.get_parameter("weight")) == 1]
 
 
 check_untied = Check(

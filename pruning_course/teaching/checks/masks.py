@@ -1,18 +1,21 @@
 """Masks and counts (notebook 01)."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 
 TEN = torch.tensor([0.8, 0.05, 0.3, 0.01, 0.6, 0.02, 0.9, 0.03, 0.15, 0.7])
 
 
-def mask(*rows) -> torch.Tensor:
+def mask(*rows: Sequence[int]) -> Tensor:
     """0 and 1 to bool; one row gives one dimension."""
     return torch.tensor(rows[0] if len(rows) == 1 else rows).bool()
 
 
-def _lower_half(scores):
+def _lower_half(scores: Tensor) -> Tensor:
     return scores <= scores.sort().values[len(scores) // 2 - 1]
 
 
@@ -44,22 +47,22 @@ check_keep_half = Check(
 )
 
 
-def _exactly(scores, removed, later_first=True):
+def _exactly(scores: Tensor, removed: int, later_first: bool = True) -> Tensor:
     keep = torch.ones(scores.numel(), dtype=torch.bool)
     order = sorted(range(scores.numel()), key=lambda i: (scores.flatten()[i], -i if later_first else i))
     keep[order[:removed]] = False
     return keep.view(scores.shape)
 
 
-def _above_quantile(scores, sparsity):
+def _above_quantile(scores: Tensor, sparsity: float) -> Tensor:
     return scores > scores.flatten().quantile(sparsity)
 
 
-def _from_quantile(scores, sparsity):
+def _from_quantile(scores: Tensor, sparsity: float) -> Tensor:
     return scores >= scores.flatten().quantile(sparsity)
 
 
-def _by_row(scores, sparsity):
+def _by_row(scores: Tensor, sparsity: float) -> Tensor:
     rows = scores if scores.dim() == 2 else scores[None]
     return torch.stack([_exactly(row, round(sparsity * len(row))) for row in rows]).view(scores.shape)
 

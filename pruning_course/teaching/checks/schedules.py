@@ -1,13 +1,14 @@
 """Schedules and rounds (notebooks 03 and 04)."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from numbers import Real
 
-from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake, WrongKind
+from pruning_course.teaching.checks.check import AS_FOUND, Answer, Case, Check, Mistake, WrongKind
 
 
-def _shape_of(schedule):
+def _shape_of(schedule: Answer) -> dict[str, bool] | None:
     """What a schedule is like, whatever its formula."""
     at = [schedule(i / 5) for i in range(6)]
     if None in at:
@@ -26,7 +27,7 @@ def _shape_of(schedule):
 
 check_slow_fast_slow = Check(
     "slow_fast_slow",
-    [Case("The shape of the schedule", (), dict.fromkeys(_shape_of(lambda p: p), True))],
+    [Case("The shape of the schedule", (), dict.fromkeys(_shape_of(lambda p: p) or (), True))],
     [
         Mistake(
             lambda p: 1 - (1 - p) ** 3,
@@ -72,7 +73,9 @@ check_fast_then_slow = Check(
 )
 
 
-def _clamped(step, start, end, target, shape=lambda p: 1 - (1 - p) ** 3):
+def _clamped(
+    step: int, start: int, end: int, target: float, *, shape: Callable[[float], float] = lambda p: 1 - (1 - p) ** 3
+) -> float:
     progress = 1.0 if step >= end else max(0.0, (step - start) / (end - start))
     return target * shape(progress)
 
@@ -151,7 +154,7 @@ check_forty_to_sixty = Check(
 )
 
 
-def _checked(current, target, below):
+def _checked(current: float, target: float, below: float) -> float:
     if target < current:
         raise ValueError
     return 0.0 if target == current else (target - current) / below

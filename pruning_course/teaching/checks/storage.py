@@ -1,22 +1,24 @@
 """What a masked layer holds, and what is stored of it (notebook 01)."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
+from pruning_course.teaching.checks.check import AS_FOUND, Answer, Case, Check, Mistake
 from pruning_course.teaching.checks.masks import mask
 
 
-def _masked_layer(weights, steps):
+def _masked_layer(weights: Sequence[float], steps: Sequence[float]) -> nn.Linear:
     """One output, masked at 50% by torch, whose trained parameter an optimizer has moved by `steps` since."""
     layer = nn.Linear(len(weights), 1)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([weights]))
         layer.bias.fill_(0.5)
-    prune.l1_unstructured(layer, "weight", amount=0.5)
+    prune.l1_unstructured(layer, "weight", amount=0.5)  # type: ignore[no-untyped-call]  # torch has no types here
     with torch.no_grad():
-        layer.weight_orig += torch.tensor([steps])
+        layer.get_parameter("weight_orig").add_(torch.tensor([steps]))
     return layer
 
 
@@ -27,7 +29,7 @@ LAYERS = {
 NOW = (torch.tensor([[0.6, 0.0, 0.2, 0.0]]), torch.tensor([[0.0, 0.0, -3.0, 4.0]]))
 
 
-def _on_layer(function, weights, steps):
+def _on_layer(function: Answer, weights: Sequence[float], steps: Sequence[float]) -> object:
     return function(_masked_layer(weights, steps))
 
 
@@ -76,7 +78,9 @@ check_state_to_save = Check(
 )
 
 
-def _bytes(keep, dense=None, column=4, starts=True, shrunk=None):
+def _bytes(
+    keep: Tensor, dense: int | None = None, column: int = 4, starts: bool = True, shrunk: int | None = None
+) -> tuple[int, int, int]:
     rows, columns = keep.shape
     csr = int(keep.sum()) * (4 + column) + (rows + 1) * 4 * starts
     left = 4 * int(keep.any(1).sum()) * int(keep.any(0).sum())

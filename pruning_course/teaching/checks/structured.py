@@ -1,6 +1,9 @@
 """Patterns and neurons (notebook 06)."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from pruning_course.selection import keep_per_row
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
@@ -8,21 +11,23 @@ from pruning_course.teaching.checks.masks import mask
 
 EIGHT = torch.tensor([[9.0, 8.0, 7.0, 6.0, 1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]])
 
+FFN = tuple[Tensor, Tensor, Tensor]  # weight_in, bias_in, weight_out
 
-def _of_four(scores, check=True, keep=2):
+
+def _of_four(scores: Tensor, check: bool = True, keep: int = 2) -> Tensor:
     if check and scores.shape[1] % 4:
         raise ValueError
     groups = scores.reshape(-1, 4)
     return keep_per_row({"": groups}, 1 - keep / 4)[""].view(scores.shape)
 
 
-def _half_of_rows(scores):
+def _half_of_rows(scores: Tensor) -> Tensor:
     if scores.shape[1] % 4:
         raise ValueError
     return keep_per_row({"": scores}, 0.5)[""]
 
 
-def _strict(scores):
+def _strict(scores: Tensor) -> Tensor:
     if scores.shape[1] % 4:
         raise ValueError
     groups = scores.reshape(-1, 4)
@@ -62,20 +67,20 @@ BIAS = torch.tensor([0.1, 0.2, 0.3])
 OUT = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])  # 2 outputs, 3 neurons
 
 
-def _others(count, gone):
+def _others(count: int, gone: Sequence[int]) -> list[int]:
     return [i for i in range(count) if i not in gone]
 
 
-def _only_rows(weight_in, bias_in, weight_out, gone):
+def _only_rows(weight_in: Tensor, bias_in: Tensor, weight_out: Tensor, gone: Sequence[int]) -> FFN:
     return weight_in[_others(len(weight_in), gone)], bias_in, weight_out[:, _others(len(weight_in), gone)]
 
 
-def _rows_twice(weight_in, bias_in, weight_out, gone):
+def _rows_twice(weight_in: Tensor, bias_in: Tensor, weight_out: Tensor, gone: Sequence[int]) -> FFN:
     keep = _others(len(weight_in), gone)
     return weight_in[keep], bias_in[keep], weight_out[_others(len(weight_out), gone)]
 
 
-def _columns_of_the_first(weight_in, bias_in, weight_out, gone):
+def _columns_of_the_first(weight_in: Tensor, bias_in: Tensor, weight_out: Tensor, gone: Sequence[int]) -> FFN:
     return weight_in[:, _others(weight_in.shape[1], gone)], bias_in, weight_out
 
 

@@ -1,6 +1,7 @@
 """Lottery tickets (notebook 08)."""
 
 import torch
+from torch import Tensor
 
 from pruning_course.selection import keep_per_row
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
@@ -9,7 +10,7 @@ INITIAL = torch.tensor([0.9, -0.1, 0.3, -0.4])
 TRAINED = torch.tensor([0.2, -0.8, 0.1, 0.7])
 
 
-def _kept(scores, sparsity):
+def _kept(scores: Tensor, sparsity: float) -> Tensor:
     return keep_per_row({"": scores.abs()[None]}, sparsity)[""][0]
 
 

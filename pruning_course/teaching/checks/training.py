@@ -1,35 +1,38 @@
 """Training after pruning (notebook 07)."""
 
 import copy
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake, WrongKind
+from pruning_course.teaching.checks.check import AS_FOUND, Answer, Case, Check, Mistake, WrongKind
 from pruning_course.teaching.checks.masks import mask
 
 KEEP = mask([1, 0, 1, 1])
 
 
-def _train(step, name):
+def _train(step: Answer, name: str) -> dict[str, bool] | None:
     """Three steps dense, then pruning, then three steps with the learner's `step`: what became of the weights.
 
     The third weight is kept, and happens to be exactly 0 when training goes on.
     """
     weight = nn.Parameter(torch.tensor([0.8, 0.1, 0.5, -0.6]))
-    optimizer = {
+    optimizers: dict[str, Callable[[], Optimizer]] = {
         "Adam": lambda: torch.optim.Adam([weight], lr=0.1),
         "SGD without momentum": lambda: torch.optim.SGD([weight], lr=0.1),
-    }[name]()
+    }
+    optimizer = optimizers[name]()
 
-    def gradient():
+    def gradient() -> None:
         weight.grad = torch.tensor([1.0, -1.0, -1.0, 1.0])
 
     for _ in range(3):
         gradient()
         optimizer.step()
     with torch.no_grad():
-        weight *= KEEP
+        weight.mul_(KEEP)
         weight[2] = 0
     for _ in range(3):
         gradient()
@@ -45,13 +48,14 @@ def _train(step, name):
     }
 
 
-def _without_gradient(optimizer, weight, keep):
+def _without_gradient(optimizer: Optimizer, weight: Tensor, keep: Tensor) -> Tensor:
+    assert weight.grad is not None
     weight.grad *= keep
     optimizer.step()
     return weight
 
 
-def _by_zeros(optimizer, weight, keep):
+def _by_zeros(optimizer: Optimizer, weight: Tensor, keep: Tensor) -> Tensor:
     zero = weight == 0
     optimizer.step()
     with torch.no_grad():
@@ -59,14 +63,15 @@ def _by_zeros(optimizer, weight, keep):
     return weight
 
 
-def _before(optimizer, weight, keep):
+def _before(optimizer: Optimizer, weight: Tensor, keep: Tensor) -> Tensor:
     with torch.no_grad():
         weight *= keep
     optimizer.step()
     return weight
 
 
-def _as_the_lecture(optimizer, weight, keep):
+def _as_the_lecture(optimizer: Optimizer, weight: Tensor, keep: Tensor) -> Tensor:
+    assert weight.grad is not None
     weight.grad *= weight != 0
     optimizer.step()
     return weight
@@ -109,11 +114,15 @@ check_step_and_hold = Check(
 )
 
 
-def _epochs(function, f1):
+Train = Callable[[nn.Module, int], object]
+Evaluate = Callable[[nn.Module], float]
+
+
+def _epochs(function: Answer, f1: Sequence[float]) -> str | None:
     """The epoch whose weights come back: training writes the number of the epoch into the only weight."""
     model = nn.Linear(1, 1)
 
-    def train(model, epoch):
+    def train(model: nn.Linear, epoch: int) -> None:
         with torch.no_grad():
             model.weight.fill_(epoch)
 
@@ -125,9 +134,9 @@ def _epochs(function, f1):
     return f"the weights of epoch {int(answer.weight)}"
 
 
-def _best(better):
-    def answer(model, epochs, train, evaluate):
-        best, state = None, None
+def _best(better: Callable[[float, float], bool]) -> Answer:
+    def answer(model: nn.Module, epochs: int, train: Train, evaluate: Evaluate) -> nn.Module:
+        best, state = None, {}
         for epoch in range(epochs):
             train(model, epoch)
             f1 = evaluate(model)
@@ -139,13 +148,13 @@ def _best(better):
     return answer
 
 
-def _from_zero(model, epochs, train, evaluate):
+def _from_zero(model: nn.Module, epochs: int, train: Train, evaluate: Evaluate) -> nn.Module:
     best, state = 0.0, None
     for epoch in range(epochs):
         train(model, epoch)
         if evaluate(model) > best:
             best, state = evaluate(model), copy.deepcopy(model.state_dict())
-    model.load_state_dict(state)
+    model.load_state_dict(state)  # type: ignore[arg-type]  # None if no F1 is above 0: that is the mistake
     return model
 
 

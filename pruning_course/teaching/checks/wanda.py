@@ -1,13 +1,16 @@
 """Wanda (notebook 05)."""
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from pruning_course.selection import keep_per_row
-from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake, WrongKind
+from pruning_course.teaching.checks.check import AS_FOUND, Answer, Case, Check, Mistake, WrongKind
 from pruning_course.teaching.checks.masks import mask
 
 
-def _rescue(function):
+def _rescue(function: Answer) -> dict[str, bool] | None:
     """What is true of an example of one output, whatever its numbers."""
     answer = function()
     if answer is None:
@@ -54,12 +57,12 @@ REAL = mask([1, 1, 0], [1, 0, 0], [0, 0, 0])
 POOLED = torch.tensor([[3.0, 0.0], [4.0, 1.0]])
 
 
-def _times(norm):
+def _times(norm: Callable[..., Tensor]) -> Answer:
     """A wrong answer that differs in the norm: `norm(inputs, mask)`."""
     return lambda weight, inputs, mask: weight.abs() * norm(inputs, mask)
 
 
-def _rows(inputs, mask):
+def _rows(inputs: Tensor, mask: Tensor | None) -> Tensor:
     return inputs.flatten(0, -2) if mask is None else inputs[mask]
 
 
@@ -119,7 +122,7 @@ UNEVEN = torch.tensor([[0.1, 0.2, 0.3, 0.4], [5.0, 8.0, 7.0, 6.0]])
 FLAT = torch.tensor([[0.0, 0.0, 0.0, 0.0], [2.0, 1.0, 1.0, 3.0]])
 
 
-def _per_column(scores, sparsity):
+def _per_column(scores: Tensor, sparsity: float) -> Tensor:
     return keep_per_row({"": scores.t()}, sparsity)[""].t()
 
 

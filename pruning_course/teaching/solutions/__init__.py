@@ -1,4 +1,8 @@
-"""The solutions of the exercises: `x` is what `teaching.checks.check_x` asks for."""
+"""The solutions of the exercises: `x` is what `teaching.checks.check_x` asks for.
+
+They have no type annotations, because they are the very functions that the notebook of solutions shows (a test compares
+them), and learners write none.
+"""
 
 from pruning_course.teaching.solutions.choices import checked_options, choose_and_report, structured_or_not
 from pruning_course.teaching.solutions.groups import (

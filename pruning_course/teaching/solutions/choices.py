@@ -1,4 +1,5 @@
 """Choosing a method (notebook 09)."""
+# mypy: allow-untyped-defs
 
 
 def structured_or_not():

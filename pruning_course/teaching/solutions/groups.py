@@ -1,4 +1,5 @@
 """Which layers, and compared with what (notebook 02)."""
+# mypy: allow-untyped-defs
 
 from collections import Counter
 

@@ -1,4 +1,5 @@
 """Masks and counts (notebook 01)."""
+# mypy: allow-untyped-defs
 
 import torch
 

@@ -1,4 +1,5 @@
 """Schedules and rounds (notebooks 03 and 04)."""
+# mypy: allow-untyped-defs
 
 import math
 

@@ -1,4 +1,5 @@
 """Structured pruning and patterns (notebook 06)."""
+# mypy: allow-untyped-defs
 
 import copy
 

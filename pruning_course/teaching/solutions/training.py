@@ -1,4 +1,5 @@
 """Training after pruning, and lottery tickets (notebooks 07 and 08)."""
+# mypy: allow-untyped-defs
 
 import copy
 

@@ -1,4 +1,5 @@
 """Wanda (notebook 05)."""
+# mypy: allow-untyped-defs
 
 
 def wanda_rescues():
