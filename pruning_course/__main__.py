@@ -1,5 +1,6 @@
 """The command line: `python -m pruning_course COMMAND`."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -16,7 +17,7 @@ HELP = {
     "prune_layers": "all, attention, ffn or encoder. (default: all)",
     "schedule": "Of gradual pruning: linear, cubic, exponential or geometric. (default: cubic)",
     "importance": "Of structured pruning: norm or gradient. (default: norm)",
-    "fine_tune_epochs": "Train afterwards, for so many epochs. (default: 0)",
+    "fine_tune_epochs": "Train afterwards, for this many epochs. (default: 0)",
     "learning_rate": "Of that training, constant. (default: 2e-5)",
     "train_texts": "How many texts are drawn to train on. (default: 512)",
     "seed": "Of that draw and of the training. (default: 0)",
@@ -91,14 +92,18 @@ def run(
     """Prune a classifier, train it again, score it, and save it with its result."""
     given = _given(locals())
     with _told():
-        from pruning_course.experiments import Settings, Source, run_into
+        from pruning_course.experiments import Settings, Source, check_run, find_run, load_task, run_into
 
         settings = Settings(**given)
         folder = output_dir or f"results/{settings.name}"
         source = Source(model, data, text_column, label_column, label_separator)
-        result, is_new = run_into(folder, settings, source)
-    if not is_new:
-        typer.echo(f"Nothing to do: {folder} holds this run already.")
+        result = find_run(folder, settings, source)
+        if result is not None:
+            typer.echo(f"Nothing to do: {folder} holds this run already.")
+        else:
+            check_run(settings, source)
+            typer.echo(load_task(source).count)
+            result = run_into(folder, settings, source)
     before, after = (result[name]["micro_f1"] for name in ("dense_metrics", "metrics"))
     typer.echo(
         f"Micro-F1 on validation {after:.3f}, before {before:.3f}; {result['sparsity']['selected']:.1%} of the chosen "
@@ -147,8 +152,9 @@ def sweep(
             raise ValueError(f"jobs is {jobs}; it is at least 1, and on a cluster the scheduler decides.")
         experiments = _experiments(grid, given)
         source = Source(model, data, text_column, label_column, label_separator)
-        load_task(source)
+        task = load_task(source)
         runs = Sweep(experiments, source, output_dir)
+        typer.echo(task.count)
         try:
             errors = runs.run(jobs, scheduler)
         except KeyboardInterrupt:
@@ -198,9 +204,11 @@ def _experiments(grid: str | None, given: dict) -> dict:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tell what goes wrong in one sentence, and end with its exit code."""
+    """Tell what goes wrong in one sentence, and end with its exit code; tell a warning without the code it is from."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: typer.echo(f"Warning: {message}", err=True)
+            yield
     except KeyboardInterrupt:
         typer.echo("Stopped.", err=True)
         raise typer.Exit(STOPPED) from None

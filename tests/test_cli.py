@@ -34,7 +34,10 @@ def test_run_saves_the_pruned_classifier_with_its_result(own, tmp_path):
     folder = tmp_path / "out"
     command = ["run", "--prune-method", "structured", "--fine-tune-epochs", 1, *own, "--output-dir", folder]
     result = call(*command)
-    assert result.exit_code == 0 and result.stdout.startswith("Micro-F1 on validation 0.")
+    assert result.exit_code == 0
+    count, score = result.stdout.splitlines()
+    assert count == "60 texts were read: 48 to train on and 12 to score on."
+    assert score.startswith("Micro-F1 on validation 0.")
     found = json.loads((folder / "result.json").read_text())
     assert found["status"] == "done" and found["settings"]["prune_method"] == "structured"
     assert sorted(path.name for path in folder.iterdir()) == ["model", "result.json"]
@@ -63,7 +66,7 @@ def test_run_names_the_folder_after_the_run_and_takes_an_empty_one(own, tmp_path
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("x")
     refused = call("run", *own, "--output-dir", tmp_path / "full")
-    assert refused.exit_code == 2 and "holds something that is no run" in refused.stderr
+    assert refused.exit_code == 2 and "holds something that is not a run" in refused.stderr
 
 
 def test_run_on_a_full_disk_leaves_nothing(own, tmp_path, monkeypatch):
@@ -79,7 +82,7 @@ def test_run_on_a_full_disk_leaves_nothing(own, tmp_path, monkeypatch):
 
 def test_fine_tuning_after_pruning_is_three_epochs_unless_said_otherwise(monkeypatch):
     asked = []
-    monkeypatch.setattr(experiments, "run_into", lambda folder, settings, source: asked.append(settings) or 1 / 0)
+    monkeypatch.setattr(experiments, "find_run", lambda folder, settings, source: asked.append(settings) or 1 / 0)
     for options in ([], ["--fine-tune-after-prune"], ["--fine-tune-after-prune", "--fine-tune-epochs", "1"]):
         assert call("run", *options).exit_code == 1
     assert call("run", "--local", "--fine-tune-epochs", 5, "--learning-rate", 1e-4, "--train-texts", 9).exit_code == 1
@@ -92,7 +95,7 @@ def test_control_c_ends_a_run(monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiments, "run_into", stopped)
+    monkeypatch.setattr(experiments, "find_run", stopped)
     result = call("run")
     assert (result.exit_code, result.stderr) == (130, "Stopped.\n")
 

@@ -153,7 +153,7 @@ def test_the_folder_of_another_grid_is_refused(own, tmp_path):
     for other in ({"sweep": [Settings(seed=1)]}, {"other": [Settings()]}):
         with pytest.raises(ValueError, match="holds another sweep"):
             Sweep(other, own, tmp_path / "sweep")
-    with pytest.raises(ValueError, match="holds something that is no sweep"):
+    with pytest.raises(ValueError, match="holds something that is not a sweep"):
         Sweep(sweep, own, tmp_path)
     copy = shutil.copytree(own.model, tmp_path / "copy")
     Sweep(sweep, Source(str(copy), own.data), tmp_path / "model")

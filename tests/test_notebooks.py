@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+from cells import changed_from_outside
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -177,3 +178,62 @@ def test_a_widget_stands_under_its_figure(path):
         if re.search(r"\b(?:explore|interact)\(", cell.source):
             above = [output for near in cells[max(0, number - 3) : number] for output in near.outputs]
             assert any("image/png" in output.get("data", {}) for output in above), cell.source
+
+
+@pytest.mark.parametrize(
+    ("code", "changed"),
+    [
+        ("del model", ["model"]),
+        ("model = 1\ndel model", []),
+        ("for layer in model:\n    del layer", []),
+        ("f1['dense'] = 0.9", ["f1"]),
+        ("f1 = {}\nf1['dense'] = 0.9", []),
+        ("count += 1", ["count"]),
+        ("layers[0].weight.data *= 2", ["layers"]),
+        ("sizes[kind].append(1)", ["sizes"]),
+        ("def add(size):\n    sizes.append(size)", []),
+        ("results = results.assign(x=1)", []),
+        ("model = make()\nmodel.bias.data = zeros", []),
+    ],
+)
+def test_the_rule_sees_what_a_cell_changes(code, changed):
+    assert list(changed_from_outside(code)) == changed
+
+
+@every_notebook
+def test_every_cell_may_be_run_twice(path):
+    for cell in code_cells(read(path)):
+        assert list(changed_from_outside(cell.source)) == [], f"make it anew in the cell:\n{cell.source}"
+
+
+@every_lesson
+def test_a_cell_that_prunes_again_when_it_runs_again_says_so(path):
+    """torch's prune takes a share of what is left, which is what two lessons teach."""
+    cells = read(path).cells
+    for number, cell in enumerate(cells):
+        pruned = set(re.findall(r"^prune\.\w+\((\w+)", cell.source, re.M)) if cell.cell_type == "code" else set()
+        if any(not re.search(rf"^{name} = ", cell.source, re.M) for name in pruned):
+            above = [near.source for near in cells[:number] if near.cell_type == "markdown"]
+            assert re.search(r"\bonce\b", above[-1]), cell.source
+
+
+@every_lesson
+def test_below_each_figure_stands_what_it_shows(path):
+    cells = read(path).cells
+    for number, cell in enumerate(cells):
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            below = cells[number + 1 : number + 3]
+            if below[0].cell_type == "code":  # the widget of the same drawing may come between
+                [draws] = re.findall(r"\bexplore\((\w+)", below[0].source) or [None]
+                assert draws and f"{draws}(" in cell.source, cell.source
+                del below[0]
+            assert below[0].cell_type == "markdown" and not below[0].source.startswith("#"), cell.source
+
+
+@every_lesson
+def test_transformers_is_quiet_before_a_lesson_uses_it(path):
+    """Wherever it runs: `pruning_course.teaching` switches off what transformers says."""
+    code = [cell.source for cell in code_cells(read(path))]
+    uses = [number for number, source in enumerate(code) if re.search(r"\btransformers\b|_pretrained\(", source)]
+    quiet = [number for number, source in enumerate(code) if re.search(r"^from pruning_course\.teaching", source, re.M)]
+    assert not uses or min(quiet) <= min(uses)

@@ -61,6 +61,9 @@ layer.weight.data
 #
 # We ask PyTorch to remove 40% of these weights by magnitude, `abs(w)`. Write down the mask that you expect: five numbers,
 # 1 for a weight that stays and 0 for one that goes.
+#
+# Run the cell that prunes only once: a second run prunes again, 40% of what the first one left. If that has happened, run the cell
+# that makes the layer again.
 
 # %%
 my_guess = None  # for example [1, 1, 1, 0, 0]
@@ -103,7 +106,8 @@ print("a property of its class:     ", isinstance(getattr(type(layer), "weight",
 #
 # ### Rounds combine
 #
-# A second call prunes what the first one left. Here one more weight, given as a whole number.
+# A second call prunes what the first one left. Here one more weight, given as a whole number. Run this cell only once, too: each
+# run removes one more weight.
 
 # %%
 prune.l1_unstructured(layer, "weight", amount=1)
@@ -117,7 +121,7 @@ print("hook:", type(next(iter(layer._forward_pre_hooks.values()))).__name__)
 # ### Reversible, until it is not
 #
 # `weight_orig` still has all five numbers, so nothing is lost yet. `prune.remove` makes the zeros permanent. Its name means
-# "remove the mask", not "undo the pruning".
+# "remove the mask", not "undo the pruning". It can be run only once: afterwards the layer has no mask, and PyTorch raises an error.
 
 # %%
 prune.remove(layer, "weight")
@@ -172,6 +176,7 @@ print("kept by >=:", int((equal >= middle).sum()), "of 8")
 
 # %%
 from pruning_course import lab
+from pruning_course.teaching.figures import COLOURS, HATCHES, new_figure, show
 
 model = lab.load_dense()
 matrix = model.bert.encoder.layer[0].intermediate.dense.weight.detach()
@@ -285,13 +290,13 @@ except RuntimeError as error:
 # The two matrices have 1.2 million weights, 4.7 MB. How many MB of masks will there be after 20 rounds?
 
 # %%
-block = lab.load_dense().bert.encoder.layer[0]
-pairs = [(block.intermediate.dense, "weight"), (block.output.dense, "weight")]
+first_block = lab.load_dense().bert.encoder.layer[0]
+pairs = [(first_block.intermediate.dense, "weight"), (first_block.output.dense, "weight")]
 for _ in range(20):
     prune.global_unstructured(pairs, prune.L1Unstructured, amount=0.05)
 
 # %%
-[container] = block.output.dense._forward_pre_hooks.values()
+[container] = first_block.output.dense._forward_pre_hooks.values()
 storages = {method.mask.untyped_storage().data_ptr(): method.mask.untyped_storage().nbytes() for method in container}
 weights = sum(module.weight.nbytes for module, _ in pairs)
 print(f"weights {weights / 1e6:.1f} MB, masks of dead rounds {sum(storages.values()) / 1e6:.1f} MB")
@@ -305,23 +310,27 @@ print(f"weights {weights / 1e6:.1f} MB, masks of dead rounds {sum(storages.value
 # We mask the feed-forward layers of the real classifier at 30%, save it with its masks on, and load it again.
 
 # %%
-del block, pairs, container, model  # 200 MB
 masked = lab.load_dense()
 for block in masked.bert.encoder.layer:
     for module in (block.intermediate.dense, block.output.dense):
         prune.l1_unstructured(module, "weight", amount=0.3)
 validation = lab.load_batches("validation")[::4]
-f1 = {"masked": lab.evaluate(masked, validation)["micro_f1"]}
+masked_f1 = lab.evaluate(masked, validation)["micro_f1"]
 
 # %%
 import tempfile
 
-with tempfile.TemporaryDirectory() as folder:
-    masked.save_pretrained(folder)
-    again = lab.MeanPooledClassifier.from_pretrained(folder)
-f1["masked, loaded"] = lab.evaluate(again, validation)["micro_f1"]
-del masked, block, module, again
-print("F1 fell by more than half:", f1["masked, loaded"] < f1["masked"] / 2)
+
+def f1_after_loading(model):
+    """Save the model, load it again, and measure what came back."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        again = lab.MeanPooledClassifier.from_pretrained(folder)
+    return lab.evaluate(again, validation)["micro_f1"]
+
+
+loaded_f1 = f1_after_loading(masked)
+print("F1 fell by more than 0.3:", loaded_f1 < masked_f1 - 0.3)
 
 # %% [markdown]
 # No exception was raised (S27). The file has `weight_orig` and `weight_mask`; the class looks for `weight`, does not find
@@ -340,6 +349,7 @@ model = lab.load_dense()
 layers = prunable_layers(model, "ffn")
 original = {name: layer.weight.detach().clone() for name, layer in layers.items()}
 masks = Masks.apply(model, keep_globally(magnitude(layers), 0.3))
+removed = {name: ~keep for name, keep in masks.items()}
 masks
 
 # %% [markdown]
@@ -358,17 +368,15 @@ del twin
 # Saved and loaded:
 
 # %%
-f1["Masks"] = lab.evaluate(model, validation)["micro_f1"]
-with tempfile.TemporaryDirectory() as folder:
-    model.save_pretrained(folder)
-    again = lab.MeanPooledClassifier.from_pretrained(folder)
-f1["Masks, loaded"] = lab.evaluate(again, validation)["micro_f1"]
-del again
+f1 = {
+    "masked": masked_f1,
+    "masked, loaded": loaded_f1,
+    "Masks": lab.evaluate(model, validation)["micro_f1"],
+    "Masks, loaded": f1_after_loading(model),
+}
 print("the same F1:", f1["Masks"] == f1["Masks, loaded"])
 
 # %%
-from pruning_course.teaching.figures import COLOURS, HATCHES, new_figure, show
-
 figure, axes = new_figure(height=2.6)
 colours, hatches = [COLOURS[0], COLOURS[1]] * 2, [HATCHES[0], HATCHES[1]] * 2
 bars = axes.bar(list(f1), list(f1.values()), color=colours, hatch=hatches, edgecolor="white")
@@ -381,7 +389,7 @@ show(
 
 # %% [markdown]
 # Left: torch's masks, and the same model after `save_pretrained` and `from_pretrained`. Right: the same with `Masks`. Hatched
-# bars are loaded models.
+# bars are loaded models. With torch's masks the loaded model has lost about half of its F1, with `Masks` it has lost nothing.
 #
 # Held while training: `hold` re-applies the masks after every step of an optimizer, and clears its moments there, so
 # that nothing pushes a pruned weight.
@@ -399,12 +407,10 @@ print("pruned weights that moved:", sum(int((layers[name].weight[~keep] != 0).su
 # And taken back. The survivors have been trained since, so they differ; what was removed returns bit for bit.
 
 # %%
-removed = {name: ~keep for name, keep in masks.items()}
 masks.undo()
 same = [torch.equal(layers[name].weight[gone], original[name][gone]) for name, gone in removed.items()]
 print("layers whose removed weights are back, bit for bit:", sum(same), "of", len(same))
 print("pruned now:", masks.sparsity)
-del model, layers, original, weights, optimizer, masks
 
 # %% [markdown]
 # ## Zeros save no byte

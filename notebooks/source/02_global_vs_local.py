@@ -51,6 +51,7 @@ if importlib.util.find_spec("pruning_course") is None:
 import pandas as pd
 
 from pruning_course import lab, prunable_layers
+from pruning_course.teaching.figures import COLOURS, HATCHES, new_figure, show
 
 model = lab.load_dense()
 parameters = sum(p.numel() for p in model.parameters())
@@ -191,8 +192,6 @@ shares = [0.3, 0.5, 0.6, 0.7, 0.9]
 f1 = {scope: [f1_after(scope, share) for share in shares] for scope in SELECT}
 
 # %%
-from pruning_course.teaching.figures import COLOURS, HATCHES, new_figure, show
-
 figure, axes = new_figure()
 for scope, values in f1.items():
     axes.plot(shares, values, label=scope)
@@ -263,6 +262,7 @@ def rescale(model, factor=20.0):
         block.attention.output.dense.weight *= factor
 
 
+model = lab.load_dense()  # a new copy, so that no second run rescales twice
 logits = model(**validation[0]).logits
 rescale(model)
 print("largest change of a logit is below 0.001:", bool((model(**validation[0]).logits - logits).abs().max() < 1e-3))
@@ -294,19 +294,19 @@ print(len(gone), "layers have lost everything, the first:", gone[0])
 # %%
 guarded = MagnitudePruner(model, 0.5, prune_layers="encoder", max_layer_sparsity=0.6)
 guarded.prune()
-rescaled["global, guarded"] = lab.evaluate(model, validation)["micro_f1"]
+guarded_f1 = lab.evaluate(model, validation)["micro_f1"]
 shares_now = guarded.get_sparsity()
 guarded.undo()
 print(f"in all {shares_now['overall']:.2f}, worst layer {max(shares_now['per_layer'].values()):.2f}")
 
 # %%
 figure, axes = new_figure(height=2.6)
-before = {scope: at[scope][0.5] for scope in SELECT}
-for i, (label, values) in enumerate([("as trained", before), ("rescaled, same function", rescaled)]):
-    places = [list(rescaled).index(scope) + 0.4 * i for scope in values]
+before, after = {scope: at[scope][0.5] for scope in SELECT}, rescaled | {"global, guarded": guarded_f1}
+for i, (label, values) in enumerate([("as trained", before), ("rescaled, same function", after)]):
+    places = [list(after).index(scope) + 0.4 * i for scope in values]
     bars = axes.bar(places, values.values(), 0.38, label=label, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white")
     axes.bar_label(bars, fmt="%.2f")
-axes.set_xticks([place + 0.2 for place in range(len(rescaled))], list(rescaled))
+axes.set_xticks([place + 0.2 for place in range(len(after))], list(after))
 axes.set(ylabel="micro-F1, validation", ylim=(0, 1.1), title="50% removed")
 axes.legend(ncols=2, loc="upper center")
 show(figure, alt="F1 at 50%: rescaling ruins global, not per layer and per row; the guard repairs most.")
@@ -342,7 +342,8 @@ show(
 )
 
 # %% [markdown]
-# Above the bars: the F1, and how much of the whole model was removed. Two things stand out.
+# Above the bars: the F1, and how much of the whole model was removed. Two things stand out: the FFN gave twice as many weights as
+# attention at no lower F1, and taking one layer more than the blocks, the last one, cost F1.
 
 # %%
 head = prunable_layers(model)["classifier"].weight.numel()
@@ -378,7 +379,8 @@ def try_it(sparsity=0.5, compared="global", layers="encoder"):
 show(try_it(), alt="The share removed in each layer at 50%, compared globally; the F1 stands in the title.")
 
 # %% [markdown]
-# One bar a layer: this is the first setting, 50% of the encoder, compared globally.
+# One bar a layer: this is the first setting, 50% of the encoder, compared globally. Some layers lose less than 40% of their weights,
+# others 60%.
 
 # %%
 from pruning_course.teaching.widgets import explore

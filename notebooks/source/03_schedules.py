@@ -275,7 +275,8 @@ show(
 )
 
 # %% [markdown]
-# Two marks for each seed: the same texts in the same order, one-shot and gradual. Means and ranges stand in the legend.
+# Two marks for each seed: the same texts in the same order, one-shot and gradual. Means and ranges stand in the legend. The two end
+# close together, and gradual pruning is not ahead.
 
 # %%
 ahead = [gradual - one_shot for one_shot, gradual in zip(f1["one-shot"], f1["gradual"], strict=True)]

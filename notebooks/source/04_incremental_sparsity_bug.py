@@ -64,7 +64,8 @@ print("removed:", int((layer.weight_mask == 0).sum()))
 # %% [markdown]
 # ### Predict
 #
-# Now a second round with `amount=0.1`. How many of the 1,000 are gone in all?
+# Now a second round with `amount=0.1`. How many of the 1,000 are gone in all? Run that cell only once: a third round would prune
+# again. If that has happened, start again with the cell that makes the layer.
 
 # %%
 my_guess = None  # a number from 300 to 1000
@@ -268,7 +269,7 @@ def torch_path(amounts):
 
 
 increases = [new - old for old, new in zip([0.0, *wanted], wanted, strict=False)]
-paths = {"the increase": torch_path(increases), "the target": torch_path(wanted)}
+torch_paths = {"the increase": torch_path(increases), "the target": torch_path(wanted)}
 
 # %% [markdown]
 # And the repair: three lines of the package. `survivors` gives what is gone a score below every other, so that `restrict` only
@@ -281,12 +282,13 @@ from pruning_course.scores import magnitude, survivors
 layers = nn.Sequential(nn.Linear(*matrix.shape[::-1], bias=False))
 layers[0].weight.data = matrix.clone()
 masks = Masks.apply(layers, {"0": torch.ones_like(matrix, dtype=torch.bool)})  # nothing pruned yet
-paths["the mask"] = []
+counted = []
 for share in wanted:
     masks.restrict(keep_globally(survivors(magnitude({"0": layers[0]}), masks), share))
-    paths["the mask"].append(int((~masks["0"]).sum()))
+    counted.append(int((~masks["0"]).sum()))
 
 # %%
+paths = torch_paths | {"the mask": counted}
 print("exactly round(target * n) at every step:", paths["the mask"] == counts)
 assert paths["the mask"] == counts
 for name, removed in paths.items():
@@ -315,6 +317,7 @@ show(
 # %%
 from pruning_course import GradualPruner
 
+layers = nn.Sequential(nn.Linear(*matrix.shape[::-1], bias=False))
 layers[0].weight.data = matrix.clone()
 pruner = GradualPruner(layers, 0.8, start_epoch=0, end_epoch=20, steps_per_epoch=1, prune_frequency=1)
 path = []

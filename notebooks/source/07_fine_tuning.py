@@ -255,7 +255,8 @@ axes.legend(ncols=3, loc="upper center")
 show(figure, alt="Bars of F1 at 50, 70 and 90 percent, right after pruning and after one epoch, and the dense line.")
 
 # %% [markdown]
-# Two bars a sparsity: plain right after pruning, hatched after one epoch; dashed the dense model.
+# Two bars a sparsity: plain right after pruning, hatched after one epoch; dashed the dense model. At 50% the repair is nearly complete, at
+# 70% most of the F1 comes back, and at 90% one epoch is not enough.
 
 # %%
 print("at 50% it is back within 0.05 of dense:", after[0] > dense - 0.05)

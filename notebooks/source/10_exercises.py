@@ -46,8 +46,9 @@ if importlib.util.find_spec("pruning_course") is None:
 # An exercise is three cells: the task, your function, its check. Write your lines where `# YOUR CODE HERE` stands. Where the task says
 # *find the bug*, the wrong lines stand below that place: repair them, or write your own.
 #
-# The check runs your function on a few cases, ties, zeros, 0% and 100% among them. It answers with what came out, what should have come out,
-# and, if it knows your mistake, its name. A function that is not written yet is no error: *Run All* runs to the end.
+# The check takes your function by its name and runs it on a few cases, ties, zeros, 0% and 100% among them. It answers with what came out, what should have come out,
+# and, if it knows your mistake, its name. A function that is not written yet is no error: *Run All* runs to the end. You may start with any
+# exercise, if you run the next cell first.
 #
 # Hints come in steps: the first is a nudge, the second the idea, the third nearly the code. ●○○ is easy, ●●● takes some thought. A cell may
 # use `torch`, `nn`, `copy`, `math` and whatever the course has shown.
@@ -61,13 +62,14 @@ import torch
 from torch import nn
 
 from pruning_course import keep_globally
-from pruning_course.teaching import checks
 from pruning_course.teaching.tiny import TinyAttention
 
 # %% [markdown]
 # A check of a wrong answer, here one to exercise 1:
 
 # %%
+from pruning_course.teaching import checks
+
 checks.check_keep_half(lambda scores: scores > scores.mean())
 
 # %% [markdown]
@@ -115,7 +117,9 @@ def keep_half(scores):
 
 
 # %%
-checks.check_keep_half(keep_half)
+from pruning_course.teaching import checks
+
+checks.check_keep_half()
 
 # %% [markdown]
 # ### 2. Keep an exact count
@@ -158,7 +162,9 @@ def keep_exactly(scores, sparsity):
 
 
 # %%
-checks.check_keep_exactly(keep_exactly)
+from pruning_course.teaching import checks
+
+checks.check_keep_exactly()
 
 # %% [markdown]
 # ### 3. Look at a masked layer
@@ -198,7 +204,9 @@ def current_weight(layer):
 
 
 # %%
-checks.check_current_weight(current_weight)
+from pruning_course.teaching import checks
+
+checks.check_current_weight()
 
 # %% [markdown]
 # ### 4. Save a masked layer
@@ -238,7 +246,9 @@ def state_to_save(layer):
 
 
 # %%
-checks.check_state_to_save(state_to_save)
+from pruning_course.teaching import checks
+
+checks.check_state_to_save()
 
 # %% [markdown]
 # ### 5. Count the bytes
@@ -285,7 +295,9 @@ def bytes_on_disk(keep):
 
 
 # %%
-checks.check_bytes_on_disk(bytes_on_disk)
+from pruning_course.teaching import checks
+
+checks.check_bytes_on_disk()
 
 # %% [markdown]
 # ## Of what, and compared with what
@@ -329,7 +341,9 @@ def five_against_five():
 
 
 # %%
-checks.check_five_against_five(five_against_five)
+from pruning_course.teaching import checks
+
+checks.check_five_against_five()
 
 # %% [markdown]
 # ### 7. Two thirds of what?
@@ -370,7 +384,9 @@ def ffn_share(hidden, intermediate, blocks, vocabulary):
 
 
 # %%
-checks.check_ffn_share(ffn_share)
+from pruning_course.teaching import checks
+
+checks.check_ffn_share()
 
 # %% [markdown]
 # ### 8. Find the attention
@@ -416,7 +432,9 @@ def attention_layers(names):
 
 
 # %%
-checks.check_attention_layers(attention_layers)
+from pruning_course.teaching import checks
+
+checks.check_attention_layers()
 
 # %% [markdown]
 # ### 9. Leave shared weights alone
@@ -458,7 +476,9 @@ def untied(model):
 
 
 # %%
-checks.check_untied(untied)
+from pruning_course.teaching import checks
+
+checks.check_untied()
 
 # %% [markdown]
 # ### 10. Report the sparsity
@@ -501,7 +521,9 @@ def selected_sparsity(model, masks):
 
 
 # %%
-checks.check_selected_sparsity(selected_sparsity)
+from pruning_course.teaching import checks
+
+checks.check_selected_sparsity()
 
 # %% [markdown]
 # ## Schedules
@@ -547,7 +569,9 @@ def slow_fast_slow(p):
 
 
 # %%
-checks.check_slow_fast_slow(slow_fast_slow)
+from pruning_course.teaching import checks
+
+checks.check_slow_fast_slow()
 
 # %% [markdown]
 # ### 12. Arrive
@@ -586,7 +610,9 @@ def fast_then_slow(p):
 
 
 # %%
-checks.check_fast_then_slow(fast_then_slow)
+from pruning_course.teaching import checks
+
+checks.check_fast_then_slow()
 
 # %% [markdown]
 # ### 13. Write a schedule
@@ -630,7 +656,9 @@ def cubic_sparsity(step, start, end, target):
 
 
 # %%
-checks.check_cubic_sparsity(cubic_sparsity)
+from pruning_course.teaching import checks
+
+checks.check_cubic_sparsity()
 
 # %% [markdown]
 # ### 14. Prune at the end, too
@@ -670,7 +698,9 @@ def pruning_steps(start, end, frequency):
 
 
 # %%
-checks.check_pruning_steps(pruning_steps)
+from pruning_course.teaching import checks
+
+checks.check_pruning_steps()
 
 # %% [markdown]
 # ## The second round
@@ -713,7 +743,9 @@ def forty_to_sixty():
 
 
 # %%
-checks.check_forty_to_sixty(forty_to_sixty)
+from pruning_course.teaching import checks
+
+checks.check_forty_to_sixty()
 
 # %% [markdown]
 # ### 16. Write the formula
@@ -754,7 +786,9 @@ def fraction_to_remove(current, target):
 
 
 # %%
-checks.check_fraction_to_remove(fraction_to_remove)
+from pruning_course.teaching import checks
+
+checks.check_fraction_to_remove()
 
 # %% [markdown]
 # ### 17. Add up rounds
@@ -793,7 +827,9 @@ def sparsity_after(amounts):
 
 
 # %%
-checks.check_sparsity_after(sparsity_after)
+from pruning_course.teaching import checks
+
+checks.check_sparsity_after()
 
 # %% [markdown]
 # ## Wanda
@@ -838,7 +874,9 @@ def wanda_rescues():
 
 
 # %%
-checks.check_wanda_rescues(wanda_rescues)
+from pruning_course.teaching import checks
+
+checks.check_wanda_rescues()
 
 # %% [markdown]
 # ### 19. Score under padding
@@ -879,7 +917,9 @@ def wanda_scores(weight, inputs, mask):
 
 
 # %%
-checks.check_wanda_scores(wanda_scores)
+from pruning_course.teaching import checks
+
+checks.check_wanda_scores()
 
 # %% [markdown]
 # ### 20. Compare within the row
@@ -921,7 +961,9 @@ def keep_per_output(scores, sparsity):
 
 
 # %%
-checks.check_keep_per_output(keep_per_output)
+from pruning_course.teaching import checks
+
+checks.check_keep_per_output()
 
 # %% [markdown]
 # ## Structures
@@ -974,7 +1016,9 @@ def keep_two_of_four(scores):
 
 
 # %%
-checks.check_keep_two_of_four(keep_two_of_four)
+from pruning_course.teaching import checks
+
+checks.check_keep_two_of_four()
 
 # %% [markdown]
 # ### 22. Take out neurons
@@ -1016,7 +1060,9 @@ def remove_neurons(weight_in, bias_in, weight_out, gone):
 
 
 # %%
-checks.check_remove_neurons(remove_neurons)
+from pruning_course.teaching import checks
+
+checks.check_remove_neurons()
 
 # %% [markdown]
 # ### 23. Silence a head
@@ -1064,7 +1110,9 @@ def silence_head(attention, head):
 
 
 # %%
-checks.check_silence_head(silence_head)
+from pruning_course.teaching import checks
+
+checks.check_silence_head()
 
 # %% [markdown]
 # ### 24. Remove a head
@@ -1111,7 +1159,9 @@ def remove_head(attention, head):
 
 
 # %%
-checks.check_remove_head(remove_head)
+from pruning_course.teaching import checks
+
+checks.check_remove_head()
 
 # %% [markdown]
 # ## Training afterwards, and tickets
@@ -1162,7 +1212,9 @@ def step_and_hold(optimizer, weight, keep):
 
 
 # %%
-checks.check_step_and_hold(step_and_hold)
+from pruning_course.teaching import checks
+
+checks.check_step_and_hold()
 
 # %% [markdown]
 # ### 26. Keep the best epoch
@@ -1213,7 +1265,9 @@ def best_weights(model, epochs, train, evaluate):
 
 
 # %%
-checks.check_best_weights(best_weights)
+from pruning_course.teaching import checks
+
+checks.check_best_weights()
 
 # %% [markdown]
 # ### 27. Draw a ticket
@@ -1255,7 +1309,9 @@ def winning_ticket(initial, trained, sparsity):
 
 
 # %%
-checks.check_winning_ticket(winning_ticket)
+from pruning_course.teaching import checks
+
+checks.check_winning_ticket()
 
 # %% [markdown]
 # ## Choosing
@@ -1312,7 +1368,9 @@ def structured_or_not():
 
 
 # %%
-checks.check_structured_or_not(structured_or_not)
+from pruning_course.teaching import checks
+
+checks.check_structured_or_not()
 
 # %% [markdown]
 # ### 29. Find the leak
@@ -1354,7 +1412,9 @@ def choose_and_report(validation, test):
 
 
 # %%
-checks.check_choose_and_report(choose_and_report)
+from pruning_course.teaching import checks
+
+checks.check_choose_and_report()
 
 # %% [markdown]
 # ### 30. Refuse what is unknown
@@ -1399,12 +1459,16 @@ def checked_options(known, method, options):
 
 
 # %%
-checks.check_checked_options(checked_options)
+from pruning_course.teaching import checks
+
+checks.check_checked_options()
 
 # %% [markdown]
 # ## How far are you?
 
 # %%
+from pruning_course.teaching import checks
+
 checks.progress(globals())
 
 # %% [markdown]

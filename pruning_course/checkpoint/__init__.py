@@ -1,4 +1,4 @@
-"""A shrunk model on disk: what `save_pretrained` writes, and the sizes of its blocks, which no config can say.
+"""A pruned model on disk: what `save_pretrained` writes, and the sizes of its blocks, which no config can say.
 
 `from_pretrained` builds what the config says, the same widths in every block, and refuses other shapes.
 """

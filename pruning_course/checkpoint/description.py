@@ -14,7 +14,11 @@ FORMAT = 1  # raise it when an older `load_pruned` could not read what is writte
 
 
 def describe(model: PreTrainedModel) -> dict:
-    """What pruning.json says of `model`, as plain data. ValueError for a model of no known family."""
+    """What pruning.json says of `model`, as plain data.
+
+    `blocks` is None where the blocks cannot be sized, because the family is not known, say. Such a model can be loaded
+    again if nothing was cut out of it.
+    """
     saved = model.state_dict()
     main = model.dtype
     weights = [layer.weight for layer in linear_layers(model).values()]
@@ -22,9 +26,9 @@ def describe(model: PreTrainedModel) -> dict:
     return {
         "format": FORMAT,
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "blocks": [vars(size) for size in measure_blocks(find_layout(model))],
+        "blocks": _measure(model),
         "parameters": model.num_parameters(),
-        "zeros": zeros / sum(weight.numel() for weight in weights),
+        "zeros": zeros / max(1, sum(weight.numel() for weight in weights)),
         "dtype": name_of(main),
         "other_dtypes": {name: name_of(tensor.dtype) for name, tensor in saved.items() if tensor.dtype != main},
         # They are not saved but computed anew, in float32; a model that was cast to bfloat16 had them rounded.
@@ -37,16 +41,24 @@ def describe(model: PreTrainedModel) -> dict:
     }
 
 
+def _measure(model: PreTrainedModel) -> list[dict] | None:
+    try:
+        return [vars(size) for size in measure_blocks(find_layout(model))]
+    except (AttributeError, ValueError):  # no known family, or layers that are not those of the family
+        return None
+
+
 def read_description(folder: Path) -> dict:
-    """What `describe` gave, read from `folder`; `blocks` is a list of BlockSize.
+    """What `describe` returned, read from `folder`; `blocks` is a list of BlockSize, or None.
 
     Raises ValueError where the file is missing, damaged or of a newer format.
     """
     about = read_json(folder, PRUNING)
     try:
         if int(about["format"]) <= FORMAT:
-            about["blocks"] = [BlockSize(**block) for block in about["blocks"]]
-            counts = [count for block in about["blocks"] for count in (block.neurons, block.heads)]
+            if about["blocks"] is not None:
+                about["blocks"] = [BlockSize(**block) for block in about["blocks"]]
+            counts = [count for block in about["blocks"] or [] for count in (block.neurons, block.heads)]
             names = [about["dtype"], *about["other_dtypes"].values(), *about["buffers"].values()]
             if all(type(count) is int and count >= 0 for count in counts) and all(
                 isinstance(getattr(torch, name), torch.dtype) for name in names

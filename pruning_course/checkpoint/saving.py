@@ -1,4 +1,4 @@
-"""Save a shrunk model, and load it again."""
+"""Save a pruned model, and load it again."""
 
 import json
 import os
@@ -19,10 +19,13 @@ ONE_FILE = 1 << 60  # bytes; never more than one file of weights
 def save_pruned(model: PreTrainedModel, folder: str | os.PathLike) -> None:
     """Write `model`, shrunk or not, into the new `folder`, whole or not at all; `load_pruned` reads it.
 
+    Any transformers model from which nothing was cut can be saved; one from which neurons, heads or layers were cut, if
+    its family is known.
+
     The folder holds what `save_pretrained` writes (config.json, model.safetensors, generation_config.json where the
-    model generates) and pruning.json: the class of the model, the neurons and heads of each block, the dtypes, the
-    share of zeros in the linear layers, the versions of torch and transformers. No pickle. Where the config can say the
-    sizes, because all blocks share them, the folder is one for `from_pretrained` too.
+    model generates) and pruning.json: the class of the model, the neurons and heads of each block (null where the
+    family is not known), the dtypes, the share of zeros in the linear layers, the versions of torch and transformers.
+    No pickle. Where the config can say the sizes, because all blocks share them, `from_pretrained` can read it too.
 
     Weights that `Masks` prune are ordinary Parameters with zeros, also while the masks are live, and are saved as such;
     the masks themselves are not: `Masks.save` writes them.
@@ -30,9 +33,9 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike) -> None:
     Before the folder gets its name, what `load_pruned` would build from it is compared with the tensors in it.
 
     Raises:
-        TypeError: `model` is no transformers model.
-        ValueError: a model of no known family; one that torch.nn.utils.prune still masks; one that its class, its
-            config and the sizes of its blocks do not describe, because a layer was exchanged, say.
+        TypeError: `model` is not a transformers model.
+        ValueError: a model that torch.nn.utils.prune still masks, or one that its class, its config and the sizes of
+            its blocks do not describe, because a layer was exchanged, say, or cut in a model of an unknown family.
         FileExistsError: `folder` exists.
     """
     if not isinstance(model, PreTrainedModel):
@@ -47,7 +50,8 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike) -> None:
                 "would find it again; take its masks over with Masks.from_torch(model) first."
             )
     with written_beside(folder, folder=True) as target:
-        model.save_pretrained(target, max_shard_size=ONE_FILE)
+        # Its original format has the names that some classes (ViT, Mixtral) gave their weights in older versions.
+        model.save_pretrained(target, max_shard_size=ONE_FILE, save_original_format=False)
         (target / PRUNING).write_text(json.dumps(describe(model), indent=2) + "\n", encoding="utf-8")
         about = read_description(target)
         try:
@@ -68,7 +72,7 @@ def load_pruned(folder: str | os.PathLike, model_class: type[PreTrainedModel] | 
         model_class: for a class that transformers does not have, the class itself; otherwise it is found by its name.
 
     Raises:
-        TypeError: `model_class` is no class of transformers models.
+        TypeError: `model_class` is not a class of transformers models.
         ValueError: a file is missing or damaged, or of a newer format; a class that transformers does not have and
             that was not given; a tensor that is missing, one too many, or of another shape or dtype than the model's.
     """

@@ -35,6 +35,8 @@ def skeleton(folder: Path, model_class: type[PreTrainedModel], about: dict) -> P
     with init_empty_weights(include_buffers=False):
         model = model_class(config)
     model.tie_weights()  # a parameter that moved to the meta device lost its twin
+    if about["blocks"] is None:
+        return model.eval()
     wanted, built = about["blocks"], measure_blocks(find_layout(model))
     if len(wanted) != len(built):
         raise ValueError(f"{PRUNING} has {len(wanted)} blocks and {CONFIG} has {len(built)}.")

@@ -4,7 +4,7 @@ from pruning_course.experiments.data import Source, load_task
 from pruning_course.experiments.grid import combinations, read_grid
 from pruning_course.experiments.results import read_results, write_report
 from pruning_course.experiments.run import execute, prune_and_score
-from pruning_course.experiments.save import run_into
+from pruning_course.experiments.save import check_run, find_run, run_into
 from pruning_course.experiments.settings import Settings
 from pruning_course.experiments.sweep import Sweep
 
@@ -12,8 +12,10 @@ __all__ = [
     "Settings",
     "Source",
     "Sweep",
+    "check_run",
     "combinations",
     "execute",
+    "find_run",
     "load_task",
     "prune_and_score",
     "read_grid",

@@ -1,18 +1,13 @@
 """A grid of settings: which runs belong to a sweep."""
 
 import re
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
 from pruning_course.experiments.settings import Settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 LECTURE = Path(__file__).with_name("lecture.toml")
 NAMES = tuple(field.name for field in fields(Settings))

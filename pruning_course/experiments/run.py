@@ -95,7 +95,8 @@ def prune_and_score(settings: Settings, source: Source) -> tuple[dict, nn.Module
     of a forward pass over that batch on one thread, dense and pruned), `versions`, `machine`. All of it but the seconds
     depends on nothing else than settings, source and machine. Embeddings are not trained.
 
-    Raises what the pruner, the fine-tuning or `load_task` raises.
+    Raises what the pruner, the fine-tuning or `load_task` raises; what the pruner cannot do with this model, before
+    anything is scored, pruned or trained.
     """
     with _one_at_a_time:
         watch = Stopwatch()
@@ -107,15 +108,15 @@ def prune_and_score(settings: Settings, source: Source) -> tuple[dict, nn.Module
 def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tuple[dict, nn.Module]:
     with watch.step("loading"):
         task = load_task(source)
-        dense = _dense_metrics(source)
         accelerator = Accelerator()
-        torch.manual_seed(settings.seed)
         model = task.make_model().to(accelerator.device)
         model.get_input_embeddings().requires_grad_(False)
         train = task.train_batches(settings.train_texts, settings.seed) if settings.needs_texts else []
         validation = task.validation_batches()
         count = sum(len(batch["labels"]) for batch in train)
-    pruner = _pruner(model, settings, len(train))
+        pruner = make_pruner(model, settings, len(train))
+        dense = _dense_metrics(source)
+        torch.manual_seed(settings.seed)
     history = History()
     with watch.step("pruning"):
         if settings.prune_method == "wanda" or settings.importance == "gradient":
@@ -156,7 +157,8 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
     }, model
 
 
-def _pruner(model: nn.Module, settings: Settings, steps: int) -> PruningManager:
+def make_pruner(model: nn.Module, settings: Settings, steps: int = 1) -> PruningManager:
+    """The pruner of a run, with `steps` batches an epoch. ValueError for what it cannot do with `model`."""
     options = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) is not None}
     if settings.prune_method == "gradual":
         half = settings.fine_tune_epochs / 2

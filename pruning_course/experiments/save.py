@@ -1,12 +1,16 @@
 """One run in a folder of its own, with the pruned model beside its result."""
 
 import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
 from pruning_course.checkpoint import save_pruned
 from pruning_course.experiments.data import Source, load_task
-from pruning_course.experiments.run import prune_and_score
+from pruning_course.experiments.run import make_pruner, prune_and_score
 from pruning_course.experiments.settings import Settings
 from pruning_course.experiments.sweep import RESULT, read_json, write_json
 from pruning_course.files import written_beside
@@ -15,31 +19,60 @@ from pruning_course.lab.encoder import no_loading_bar
 MODEL = "model"
 
 
-def run_into(folder: str | os.PathLike, settings: Settings, source: Source) -> tuple[dict, bool]:
-    """Make a run and write the new `folder`, whole or not at all: `result.json`, and in `model` what `save_pruned`
-    writes, with the tokenizer.
+def find_run(folder: str | os.PathLike, settings: Settings, source: Source) -> dict | None:
+    """The result of this run if `folder` holds it already; None if the folder is new, or empty.
 
-    Gives the result, and whether it is new: if the folder holds the same run already, that is read.
-
-    Raises ValueError if the folder holds anything else, and what `prune_and_score` and `save_pruned` raise. OSError if
-    it cannot be written.
+    Raises ValueError if the folder holds anything else, OSError without the files of `source`.
     """
-    folder, about = Path(folder), {"settings": asdict(settings), "source": source.describe()}
+    folder = Path(folder)
     if (folder / RESULT).exists():
-        result = read_json(folder / RESULT)
+        result, about = read_json(folder / RESULT), _known_by(settings, source)
         if {name: result.get(name) for name in about} != about:
             raise ValueError(
                 f"{folder} holds another run, with other settings, model or data; give another output folder."
             )
-        return result, False
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+        return result
+    source.describe()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f"{folder} holds something that is not a run; give another output folder.")
+    return None
+
+
+def check_run(settings: Settings, source: Source) -> None:
+    """Raise what `load_task` or `make_pruner` would raise in the run, without pruning or writing anything."""
+    make_pruner(load_task(source).make_model(), settings)
+
+
+def run_into(folder: str | os.PathLike, settings: Settings, source: Source) -> dict:
+    """Make a run and write `folder`, whole or not at all: `result.json`, and in `model` what `save_pruned` writes, with
+    the tokenizer. Returns the result.
+
+    The dense model and the tokenizer are written first and removed again, so that what cannot be saved, or not there,
+    is found before the work.
+
+    Raises what `find_run`, `prune_and_score` and `save_pruned` raise. OSError if it cannot be written.
+    """
+    folder = Path(folder)
+    if (result := find_run(folder, settings, source)) is not None:
+        return result
     if folder.exists():
-        raise ValueError(f"{folder} holds something that is no run; give another output folder.")
-    result, model = prune_and_score(settings, source)
+        folder.rmdir()
+    task = load_task(source)
     with written_beside(folder, folder=True) as target:
-        with no_loading_bar():
-            save_pruned(model, target / MODEL)
-        load_task(source).tokenizer.save_pretrained(target / MODEL)
-        write_json(target / RESULT, result | about)
-    return result | about, True
+        _save(task.make_model(), task.tokenizer, target / MODEL)
+        shutil.rmtree(target / MODEL)
+        result, model = prune_and_score(settings, source)
+        _save(model, task.tokenizer, target / MODEL)
+        result |= _known_by(settings, source)
+        write_json(target / RESULT, result)
+    return result
+
+
+def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    with no_loading_bar():
+        save_pruned(model, folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _known_by(settings: Settings, source: Source) -> dict:
+    return {"settings": asdict(settings), "source": source.describe()}

@@ -40,7 +40,7 @@ class Sweep:
         path = self.folder / PLAN
         if not path.exists():
             if self.folder.exists() and not (self.folder.is_dir() and all(map(_left_by_a_kill, self.folder.iterdir()))):
-                raise ValueError(f"{folder} holds something that is no sweep; give another output folder.")
+                raise ValueError(f"{folder} holds something that is not a sweep; give another output folder.")
             write_json(path, plan)
         elif read_json(path) != plan:
             raise ValueError(

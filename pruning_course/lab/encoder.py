@@ -99,7 +99,9 @@ def make_batches(
     """Tokenise texts (n) with labels (n, k) into batches of input_ids, attention_mask (b, tokens) and labels (b, k).
 
     Each batch is padded to its own longest text. Sorting by length (ties by row) keeps the padding small. The rows are
-    then in another order than `texts`, each with its own labels. The same arguments always make the same batches.
+    then in another order than `texts`, each with its own labels. A text without any token becomes one token of padding
+    that the model attends to, because a row without a token has no mean and no attention. Ids and mask are int64. The
+    same arguments always make the same batches.
     Raises `ValueError` if there are not as many rows of labels as texts, or if `batch_size` is below 1.
     """
     if len(texts) != len(labels) or batch_size < 1:
@@ -109,12 +111,13 @@ def make_batches(
         )
     if not len(texts):
         return []
-    ids = tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)["input_ids"]
+    found = tokenizer(list(texts), truncation=True, max_length=max_length, padding=False)["input_ids"]
+    ids = [row or [tokenizer.pad_token_id] for row in found]
     rows = sorted(range(len(ids)), key=lambda row: len(ids[row])) if sort_by_length else list(range(len(ids)))
     batches = []
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
-        some = [torch.tensor(ids[row]) for row in chosen]
+        some = [torch.tensor(ids[row], dtype=torch.long) for row in chosen]
         # (b, tokens). We pad by hand, because tokenizer.pad warns on stderr in transformers 4.
         padded = nn.utils.rnn.pad_sequence(some, batch_first=True, padding_value=tokenizer.pad_token_id)
         lengths = torch.tensor([len(row) for row in some]).unsqueeze(1)

@@ -1,7 +1,11 @@
 import pytest
 import torch
 from sklearn.metrics import f1_score
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
@@ -65,6 +69,19 @@ def test_batches_in_the_given_order_and_cut(tiny_tokenizer):
     batches = make_batches(TEXTS, LABELS, tiny_tokenizer, batch_size=3, max_length=4, sort_by_length=False)
     assert [tuple(batch["input_ids"].shape) for batch in batches] == [(3, 4), (2, 4)]
     assert torch.equal(torch.cat([batch["labels"] for batch in batches]), LABELS)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_a_text_without_any_token_is_one_token_of_padding(tiny_tokenizer, batch_size):
+    """Of a tokenizer that adds no special tokens, such as GPT-2's."""
+    words = Tokenizer(WordLevel({"[PAD]": 0, "red": 1}))
+    words.pre_tokenizer = Whitespace()
+    bare = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]")
+    batches = make_batches(["", "red", " "], torch.arange(3), bare, batch_size)
+    assert torch.cat([batch["labels"] for batch in batches]).tolist() == [0, 1, 2]
+    for name, expected in (("input_ids", [0, 1, 0]), ("attention_mask", [1, 1, 1])):
+        assert torch.cat([batch[name] for batch in batches]).flatten().tolist() == expected
+        assert {batch[name].dtype for batch in batches} == {torch.int64}
 
 
 def test_batches_of_nothing_and_of_the_wrong_length(tiny_tokenizer):
