@@ -1,4 +1,4 @@
-"""Write a file or a folder whole or not at all."""
+"""Write a file or a folder completely or not at all."""
 
 import os
 import shutil
@@ -9,35 +9,37 @@ from pathlib import Path
 
 
 @contextmanager
-def written_beside(path: str | os.PathLike, folder: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends well.
+def written_beside(path: str | os.PathLike[str], folder: bool = False) -> Iterator[Path]:
+    """Yield a temporary path next to `path`, and rename it to `path` if the block ends without an exception.
 
-    If the block raises (a full disk, Ctrl-C), what stood at `path` is still there, and nothing is left beside it.
-    Everything is on the disk before it gets its name, so that a power cut leaves the old or the new, never half of it.
-    A file replaces an older file. A folder never replaces a folder: `FileExistsError`.
+    If the block raises (because the disk is full, or on Ctrl-C), whatever was at `path` is still there, and the
+    temporary file is removed. All data are flushed to the disk before the rename, so after a power failure `path` is
+    the old version or the new one, never a part. A file replaces an older file.
+
+    Raises FileExistsError if `folder` is True and `path` exists, because a folder is never overwritten.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    target = beside / path.name
+    workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    target = workspace / path.name
     try:
         if folder:
             target.mkdir()
         yield target
         if folder and path.exists():
             raise FileExistsError(f"{path} exists already; a folder is never overwritten.")
-        for inside in [*target.rglob("*"), target]:
-            _flush(inside)
+        for written in [*target.rglob("*"), target]:
+            _flush(written)
         os.replace(target, path)
         _flush(path.parent)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:
-    """Wait until the file, or the list of names that a folder is, stands on the disk."""
+    """Wait until a file, or the list of names that makes up a folder, is on the disk."""
     on_windows = os.name == "nt"
-    if path.is_dir() and on_windows:  # it has no such call
+    if path.is_dir() and on_windows:  # Windows cannot flush a folder
         return
     descriptor = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)
     try:

@@ -1,7 +1,8 @@
-"""What pruning does to a model, in numbers: two shares, four sizes, and the work of a forward pass."""
+"""What pruning does to a model, in numbers: two shares, three sizes in bytes, and the work of a forward pass."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -16,21 +17,21 @@ INDEX_BYTES = 4  # torch can index a CSR tensor with int32
 
 @dataclass(frozen=True)
 class SparsityReport:
-    """Shares are from 0 to 1; sizes are bytes of all tensors of the model, a shared one counted once."""
+    """Shares from 0 to 1, counts of weights, and sizes in bytes of all tensors of a model, shared ones counted once."""
 
-    selected: float  # pruned share of the masked weights
-    of_all: float  # pruned share of all parameters of the model
+    selected: float  # the pruned share of the masked weights
+    of_all: float  # the pruned share of all parameters of the model
     pruned: int
     masked: int
     parameters: int
-    per_layer: dict[str, float]
-    bytes_dense: int  # zeros are stored like any number
-    bytes_csr: int  # masked matrices as values + int32 columns + row starts
-    bytes_shrunk: int  # rows and columns that are pruned as a whole are cut out
-    left_out: dict[str, str]  # linear layers without a mask, and why
+    per_layer: dict[str, float]  # the pruned share of each mask
+    bytes_dense: int  # if zeros are stored like any other number
+    bytes_csr: int  # if masked matrices are stored as values, int32 columns and row starts
+    bytes_shrunk: int  # if rows and columns that are pruned completely are cut out
+    left_out: dict[str, str]  # linear layers without a mask, and the reason
 
-    def to_dict(self) -> dict:
-        """Plain data, for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -43,10 +44,11 @@ class SparsityReport:
 
 
 def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityReport:
-    """Count what `masks` (name to bool tensor, True = kept) prune in `model`.
+    """Report what `masks` (name to bool tensor, True = kept) prune in `model`.
 
-    Counts come from the masks, not from zeros in the weights: a weight may be 0 without being pruned.
-    Raises ValueError for masks that do not fit the model.
+    Pruned weights are counted in the masks and not as zeros, because a weight may be 0 without being pruned.
+
+    Raises ValueError if a mask names something that `model` lacks, or does not have the shape of its weight.
     """
     parameters = {name: getattr(*owner) for name, owner in find_owners(model, masks).items()}
     for name, keep in masks.items():
@@ -56,20 +58,20 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
             )
     pruned = {name: keep.numel() - int(keep.count_nonzero()) for name, keep in masks.items()}
     masked = sum(keep.numel() for keep in masks.values())
-    every = sum(parameter.numel() for parameter in model.parameters())
+    total = sum(parameter.numel() for parameter in model.parameters())
     dense = sum(tensor.nbytes for tensor in {id(t): t for t in model.state_dict(keep_vars=True).values()}.values())
     csr = shrunk = dense
     for name, keep in masks.items():
         if keep.dim() == 2:
-            csr += _csr_bytes(keep, parameters[name].itemsize) - parameters[name].nbytes
-        shrunk -= _cut(model, name, masks) * parameters[name].itemsize
+            csr += _count_csr_bytes(keep, parameters[name].itemsize) - parameters[name].nbytes
+        shrunk -= _count_cut(model, name, masks) * parameters[name].itemsize
     tied = tied_layers(model)
     return SparsityReport(
         selected=sum(pruned.values()) / max(1, masked),
-        of_all=sum(pruned.values()) / every,
+        of_all=sum(pruned.values()) / total,
         pruned=sum(pruned.values()),
         masked=masked,
-        parameters=every,
+        parameters=total,
         per_layer={name: count / masks[name].numel() for name, count in pruned.items()},
         bytes_dense=dense,
         bytes_csr=csr,
@@ -82,30 +84,32 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
     )
 
 
-def multiply_adds(model: nn.Module, batch) -> int:
-    """The multiplications, each with its addition, of all matrix products in one forward pass over `batch`.
+def multiply_adds(model: nn.Module, batch: object) -> int:
+    """Count the multiplications, each with its addition, of all matrix products in one forward pass over `batch`.
 
-    Counted by torch's FlopCounterMode, which calls them two operations. Padding and masked weights count as any number
-    does: a processor multiplies by them too. What a batch can be, and what is raised, as `input_norms`.
+    torch's FlopCounterMode counts them, as two operations each. Padding and masked weights are included, because a
+    processor multiplies by them, too. `batch` is a dict of tensors, a tensor, or a pair (inputs, targets).
+
+    Raises TypeError if `batch` is something else, and ValueError if its attention_mask is not (batch, tokens).
     """
-    # The fused attention of the CPU is a product that the counter does not know; spelled out, it is two that it knows.
+    # The counter does not know the fused attention of the CPU, but the two products that this consists of.
     with calibration_mode(model), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run_batch(model, as_batch(batch))
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
 
 
-def _csr_bytes(keep: Tensor, itemsize: int) -> int:
+def _count_csr_bytes(keep: Tensor, itemsize: int) -> int:
     return int(keep.count_nonzero()) * (itemsize + INDEX_BYTES) + (len(keep) + 1) * INDEX_BYTES
 
 
-def _cut(model: nn.Module, name: str, masks: Mapping[str, Tensor]) -> int:
-    """How many of the masked numbers lie in rows or columns that can be cut out."""
+def _count_cut(model: nn.Module, name: str, masks: Mapping[str, Tensor]) -> int:
+    """Count the masked numbers that are in rows or columns which can be cut out."""
     keep = masks[name]
     if keep.dim() != 2:
         return keep.numel() - int(keep.count_nonzero())
     layer = model.get_submodule(name)
     rows, columns = out_in(layer, keep).any(1), out_in(layer, keep).any(0)
     if layer.bias is not None:
-        # A row without weights still gives out its bias, unless that is masked too.
+        # The output of a row without weights is its bias, so the row is needed unless that is masked, too.
         rows = rows | masks.get(f"{name}.bias", rows.new_ones(()))
     return keep.numel() - int(rows.sum()) * int(columns.sum())

@@ -1,22 +1,26 @@
-"""Scores: a tensor of importances for each weight tensor, computed only when somebody asks for it."""
+"""Scores: how important each weight is, as one tensor per layer, computed only when it is read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from pruning_course.models import out_in
+from pruning_course.models import out_in, weight_of
 
 
 class Scores(Mapping[str, Tensor]):
-    """A lazy mapping, name to scores: one tensor exists at a time, however large the model.
+    """A lazy mapping from names to scores: only one tensor needs to exist at a time, however large the model is.
 
     Args:
         names: the keys, in order.
-        score: gives the scores of one name; any shape, a float dtype, not negative.
+        score: a function that computes the scores of one name: any shape, any float dtype, never negative.
+
+    >>> squares = Scores("ab", lambda name: torch.tensor([1.0, 4.0]) if name == "a" else torch.tensor([9.0]))
+    >>> {name: scores.tolist() for name, scores in squares.items()}
+    {'a': [1.0, 4.0], 'b': [9.0]}
     """
 
-    def __init__(self, names, score: Callable[[str], Tensor]):
+    def __init__(self, names: Iterable[str], score: Callable[[str], Tensor]):
         self._names = tuple(names)
         self._score = score
 
@@ -33,24 +37,26 @@ class Scores(Mapping[str, Tensor]):
 
 
 def magnitude(layers: Mapping[str, nn.Module]) -> Scores:
-    """abs(w) of each layer's weight, in the shape and dtype of the weight (Han et al. 2015, arXiv 1506.02626)."""
-    return Scores(layers, lambda name: layers[name].weight.detach().abs())
+    """Return abs(w) of each layer, in the shape and dtype of its weight (Han et al. 2015, arXiv 1506.02626)."""
+    return Scores(layers, lambda name: weight_of(layers[name]).detach().abs())
 
 
 def wanda(layers: Mapping[str, nn.Module], norms: Mapping[str, Tensor]) -> Scores:
-    """abs(w) times the norm of the input channel that w multiplies (Sun et al. 2023, arXiv 2306.11695).
+    """Return abs(w) times the norm of the input channel that w multiplies (Sun et al. 2023, arXiv 2306.11695).
 
-    `norms`: layer name to a tensor (in,), as `input_norms` gives it. The scores have the shape of the weight, (out, in)
-    or (in, out) for a Conv1D, and at least float32. ValueError for a layer without norms, or with too few or many.
+    `norms` maps a layer's name to a tensor (in,), as `input_norms` does. The scores have the shape of the weight, which
+    is (out, in), or (in, out) for a Conv1D, and are float32 or float64.
+
+    Raises ValueError if a layer has no norms, or if their number is not the number of its input channels.
     """
     for name, layer in layers.items():
-        width = out_in(layer, layer.weight).shape[1]
+        width = out_in(layer, weight_of(layer)).shape[1]
         if name not in norms or norms[name].shape != (width,):
-            got = f"norms of shape {tuple(norms[name].shape)}" if name in norms else "no norms"
-            raise ValueError(f"There are {got} for {name}; it has {width} input channels.")
+            present = f"norms of shape {tuple(norms[name].shape)}" if name in norms else "no norms"
+            raise ValueError(f"There are {present} for {name}; it has {width} input channels.")
 
     def score(name: str) -> Tensor:
-        weight = out_in(layers[name], layers[name].weight.detach())
+        weight = out_in(layers[name], weight_of(layers[name]).detach())
         dtype = torch.promote_types(weight.dtype, torch.float32)
         return out_in(layers[name], weight.abs() * norms[name].to(weight.device, dtype))
 
@@ -58,25 +64,29 @@ def wanda(layers: Mapping[str, nn.Module], norms: Mapping[str, Tensor]) -> Score
 
 
 def normalised(scores: Mapping[str, Tensor]) -> Scores:
-    """Each tensor of scores divided by its own L2 norm, so that a global comparison ignores the scale of a layer."""
+    """Return each tensor of scores divided by its own L2 norm, so that a global comparison ignores a layer's scale."""
 
     def score(name: str) -> Tensor:
         tensor = scores[name].float()
-        return tensor / tensor.norm().clamp_min(torch.finfo(tensor.dtype).tiny)
+        norm: Tensor = tensor.norm()
+        return tensor / norm.clamp_min(torch.finfo(tensor.dtype).tiny)
 
     return Scores(scores, score)
 
 
 def protect(scores: Mapping[str, Tensor], protected: Mapping[str, Tensor]) -> Scores:
-    """The same scores, infinite where `protected` (bool, same shapes) is True: those weights go last."""
+    """Return the scores with infinity where `protected` (bool, same shapes) is True: those weights are removed last."""
     return Scores(scores, lambda name: scores[name].masked_fill(protected[name], torch.inf))
 
 
 def survivors(scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scores:
-    """The same scores, 0 where `keep` (bool, same shapes) is False and above 0 elsewhere.
+    """Return the scores with 0 where `keep` (bool, same shapes) is False, and a number above 0 everywhere else.
 
-    A selection on these removes what is pruned already before anything else, so that a higher sparsity always
-    contains the lower one, and the count stays exact even where a surviving weight is 0.
+    A selection by these scores first removes what is pruned already. So a higher sparsity always contains the lower
+    one, and the count is exact even if a surviving weight is 0. Names that `keep` lacks keep their scores.
+
+    >>> survivors({"layer": torch.tensor([3.0, 2.0])}, {"layer": torch.tensor([False, True])})["layer"]
+    tensor([0., 2.])
     """
 
     def score(name: str) -> Tensor:

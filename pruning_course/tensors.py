@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def read_tensors(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a file by their names, mapped into memory, and its metadata.
+    """Return the tensors of a safetensors file by name, mapped into memory, and the metadata of the file.
 
-    Raises ValueError if the file is not a whole safetensors file; the message calls it a `what`, such as "mask file".
+    Raises ValueError if the file is truncated or damaged; the message calls it a `what`, such as "mask file".
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -234,8 +234,8 @@ def test_bad_requests():
         (ValueError, "The input of 0 holds a NaN", lambda: input_norms(model, layers, [data / 0], 4)),
         (TypeError, "batches is one batch", lambda: input_norms(bert, layers, texts([3]))),
         (TypeError, "batches is one batch", lambda: input_norms(model, layers, data)),
-        (TypeError, "A batch is str", lambda: input_norms(model, layers, ["text"])),
-        (TypeError, "A batch is dict", lambda: input_norms(bert, layers, [{"input_ids": [[1, 2]]}])),
+        (TypeError, "A batch is a str", lambda: input_norms(model, layers, ["text"])),
+        (TypeError, "A batch is a dict", lambda: input_norms(bert, layers, [{"input_ids": [[1, 2]]}])),
         (
             ValueError,
             r"must be \(batch, tokens\)",

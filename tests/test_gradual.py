@@ -170,7 +170,7 @@ def test_prune_goes_to_the_target_at_once_and_undo_starts_again():
     [
         ({"end_epoch": 1, "start_epoch": 2}, "start_epoch is 2 and end_epoch is 1"),
         ({"start_epoch": -1}, "start_epoch is -1"),
-        ({"prune_frequency": 0}, "prune_frequency is 0; it is a whole number of steps, at least 1"),
+        ({"prune_frequency": 0}, "prune_frequency is 0; it must be a whole number of at least 1"),
         ({"prune_frequency": 2.5}, "prune_frequency is 2.5"),
         ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),
         ({"schedule": "cosine"}, "schedule is 'cosine'"),

@@ -66,7 +66,7 @@ def test_any_module_is_pruned_as_a_whole_but_not_by_role():
     model = make("plain")
     assert list(prunable_layers(model)) == ["0", "2"]
     assert list(prunable_layers(nn.Linear(3, 2))) == [""]
-    with pytest.raises(ValueError, match=r"Sequential is of no known family .* 'all' would take 0, 2"):
+    with pytest.raises(ValueError, match=r"Sequential does not belong to a known family .* 'all' would take 0, 2"):
         prunable_layers(model, "attention")
 
 

@@ -97,7 +97,7 @@ def test_bad_requests_are_refused_before_anything_happens():
         (lambda: MagnitudePruner(model, 0.5, max_layer_sparsity=0.4), "between the target 0.5 and 1"),
         (lambda: get_pruner(model, "movement", 0.5), "method is 'movement'; the methods are magnitude"),
         (lambda: get_pruner(model, "magnitude", 0.5, schedule="cubic"), "magnitude has no option schedule"),
-        (lambda: get_pruner(model, "magnitude", 0.5, prune_layers="ffn"), "no known family"),
+        (lambda: get_pruner(model, "magnitude", 0.5, prune_layers="ffn"), "not belong to a known family"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

@@ -83,8 +83,8 @@ def test_start_equal_to_end_is_a_jump():
         ((1, 10, 5, 0, 0.5), "starts at step 10 and ends at step 5"),
         ((1, 0, math.nan, 0, 0.5), "the end cannot be earlier"),
         ((1, 0, 5, 0.6, 0.5), "below the initial sparsity 0.6"),
-        ((1, 0, 5, 0, 50), "shares from 0 to 1"),
-        ((1, 0, 5, math.nan, 0.5), "shares from 0 to 1"),
+        ((1, 0, 5, 0, 50), "must be between 0 and 1"),
+        ((1, 0, 5, math.nan, 0.5), "must be between 0 and 1"),
         ((1, 0, 5, 0, 0.5, "cosine"), "linear, cubic, exponential, geometric, or a function"),
         ((9, 0, 5, 0, 0.5, "cosine"), "schedule is 'cosine'"),  # also where its shape plays no part
         ((1, 0, 5, 0, 1, "geometric"), "never gets there"),
@@ -114,7 +114,7 @@ def test_it_lands_on_the_target(current, target):
 
 
 def test_bad_shares_are_refused():
-    with pytest.raises(ValueError, match="shares from 0 to 1"):
+    with pytest.raises(ValueError, match="must be between 0 and 1"):
         incremental_fraction(0.3, 40)
     with pytest.raises(ValueError, match="below the current"):
         incremental_fraction(0.5, 0.4)

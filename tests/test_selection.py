@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_course.scores import Scores
-from pruning_course.selection import PART, keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.selection.rows import THREAD_CHUNK
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn)
 
@@ -182,9 +183,9 @@ def test_scores_may_be_lazy_and_exist_one_at_a_time():
 
 BAD = [
     ({"a": torch.ones(4)}, 1.2, "sparsity is 1.2"),
-    ({"a": torch.ones(4)}, -0.1, "from 0 to 1"),
+    ({"a": torch.ones(4)}, -0.1, "between 0 and 1"),
     ({"a": torch.ones(4)}, float("nan"), "sparsity is nan"),
-    ({}, 0.5, "empty"),
+    ({}, 0.5, "scores is empty"),
     ({"a": torch.tensor([1.0, float("nan")])}, 0.5, "a hold a NaN"),
     ({"a": torch.tensor([1.0, -0.5])}, 0.5, "never negative"),
 ]
@@ -223,6 +224,6 @@ def test_scores_may_come_from_parameters_that_are_trained(select):
 
 
 def test_a_row_longer_than_a_part_is_compared_as_a_whole():
-    row = torch.arange(3 * PART).flip(0)[None].float()
+    row = torch.arange(3 * THREAD_CHUNK).flip(0)[None].float()
     keep = keep_per_row({"a": row}, 0.5)["a"]
-    assert keep[0, : 3 * PART // 2].all() and not keep[0, 3 * PART // 2 :].any()
+    assert keep[0, : 3 * THREAD_CHUNK // 2].all() and not keep[0, 3 * THREAD_CHUNK // 2 :].any()

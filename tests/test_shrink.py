@@ -325,8 +325,8 @@ def test_the_laboratorys_classifier_is_shrunk_too():
         ({"neurons": {2: [0]}}, "has 2 layers, numbered 0 to 1; there is no 2"),
         ({"layers": [-1]}, "there is no -1"),
         ({"neurons": {0: [24]}}, "Block 0 has 24 neurons, numbered 0 to 23; there is no 24"),
-        ({"heads": {1: [4, 5]}}, "Block 1 has 4 heads, numbered 0 to 3; there is no 4, 5"),
-        ({"heads": {1: [2, 2]}}, "heads of block 1 to remove name 2 more than once"),
+        ({"heads": {1: [4, 5]}}, "Block 1 has 4 attention heads, numbered 0 to 3; there is no 4, 5"),
+        ({"heads": {1: [2, 2]}}, "attention heads of block 1 to remove name 2 more than once"),
         ({"layers": [0, 1]}, "All 2 layers are to be removed"),
     ],
 )
@@ -351,6 +351,6 @@ def test_models_that_cannot_be_shrunk_are_refused():
 
 def test_a_headless_block_has_no_head_to_remove():
     model = shrink(make("bert"), all_heads("bert"))
-    with pytest.raises(ValueError, match="Block 0 has no heads; there is no 0"):
+    with pytest.raises(ValueError, match="Block 0 has no attention heads; there is no 0"):
         shrink(model, Removal(heads={0: [0]}))
     Masks.apply(model, {"bert.encoder.layer.0.attention.output.dense.bias": torch.zeros(16, dtype=torch.bool)})

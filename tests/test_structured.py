@@ -311,7 +311,7 @@ def test_bad_requests_are_refused_before_anything_happens(options, message):
 
 
 def test_what_cannot_be_calibrated_says_so():
-    with pytest.raises(ValueError, match="Sequential is of no known family"):
+    with pytest.raises(ValueError, match="Sequential does not belong to a known family"):
         StructuredPruner(make("plain"))
     with pytest.raises(ValueError, match="nothing to calibrate"):
         StructuredPruner(make("bert")).calibrate([batch()], 2)

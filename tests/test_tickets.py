@@ -164,7 +164,7 @@ def test_a_damaged_round_is_refused(tmp_path):
 
 
 def test_a_train_that_forgets_the_masks_is_an_error():
-    with pytest.raises(ValueError, match=r"pruned weights of 0; it must call masks.hold"):
+    with pytest.raises(ValueError, match=r"changed pruned weights of 0; it must call masks.hold"):
         find_ticket(make_model, Trainer(hold=False), steps=2, rounds=1)
 
 

@@ -1,4 +1,4 @@
-"""How large the inputs of each layer are on real data: batches in, one norm for each input channel out."""
+"""Measure how large the inputs of each layer are on real data: one norm for each input channel."""
 
 from pruning_course.calibration.batches import Batch, as_batch, merge_batches, run_batch, take_samples
 from pruning_course.calibration.norms import (

@@ -1,9 +1,10 @@
-"""Batches to run through a model: what goes in, which tokens are real, how many samples there are."""
+"""Batches to run through a model: the inputs, which of their tokens are real, and how many samples there are."""
 
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from pruning_course.counts import is_count
 
 @dataclass(frozen=True)
 class Batch:
-    """What goes into the model, and which tokens are real: bool (batch, tokens), or None where all rows count."""
+    """The inputs of a model, and a mask of their real tokens: bool (batch, tokens), or None if all tokens count."""
 
     inputs: Mapping[str, Tensor] | Tensor
     mask: Tensor | None = None
@@ -23,24 +24,29 @@ class Batch:
 
     @property
     def length(self) -> int:
-        """How many tokens a sample has, padding included; 1 for a plain tensor."""
+        """The number of tokens of each sample, padding included; 1 for a plain tensor."""
         return self._first.shape[1] if isinstance(self.inputs, Mapping) and self._first.dim() > 1 else 1
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """The same batch with `change` done to each tensor."""
-        inputs = self.inputs
-        inputs = {k: change(v) for k, v in inputs.items()} if isinstance(inputs, Mapping) else change(inputs)
-        return replace(self, inputs=inputs, mask=None if self.mask is None else change(self.mask))
+        """Return the batch with `change` applied to each of its tensors."""
+        mask = None if self.mask is None else change(self.mask)
+        if isinstance(self.inputs, Tensor):
+            return Batch(change(self.inputs), mask)
+        return Batch({name: change(tensor) for name, tensor in self.inputs.items()}, mask)
+
+    def first(self, samples: int) -> "Batch":
+        """Return the first `samples` samples, or all if there are fewer."""
+        return self.map(lambda tensor: tensor[:samples])
 
     @property
     def _first(self) -> Tensor:
         return next(iter(self.inputs.values())) if isinstance(self.inputs, Mapping) else self.inputs
 
 
-def as_batch(raw) -> Batch:
-    """A `Batch` of what a loader gives: a dict of tensors, a tensor, or a pair (inputs, targets). Labels are left out.
+def as_batch(raw: object) -> Batch:
+    """Return a dict of tensors, a tensor, or a pair (inputs, targets), as a `Batch` without labels.
 
-    Raises TypeError for anything else, and ValueError for an attention_mask that is not (batch, tokens).
+    Raises TypeError if `raw` is something else, and ValueError if its attention_mask is not (batch, tokens).
     """
     if isinstance(raw, list | tuple) and raw:
         raw = raw[0]
@@ -48,34 +54,34 @@ def as_batch(raw) -> Batch:
         return Batch(raw)
     inputs = {name: value for name, value in raw.items() if "label" not in name} if isinstance(raw, Mapping) else {}
     if not inputs or not all(isinstance(value, Tensor) for value in inputs.values()):
-        raise TypeError(f"A batch is {type(raw).__name__}; it can be a dict of tensors, a tensor, or a pair of them.")
+        raise TypeError(
+            f"A batch is a {type(raw).__name__}; it must be a dict of tensors, a tensor, or a pair of them."
+        )
     mask = inputs.get("attention_mask")
     if mask is not None and mask.dim() != 2:
         raise ValueError(f"The attention_mask is {tuple(mask.shape)}; it must be (batch, tokens).")
     return Batch(inputs, None if mask is None else mask.bool())
 
 
-def take_samples(batches: Iterable, num_samples: int) -> Iterator[Batch]:
-    """The first `num_samples` samples, batch by batch; the last batch is cut.
+def take_samples(batches: Iterable[object], num_samples: int) -> Iterator[Batch]:
+    """Yield the first `num_samples` samples, batch by batch; the last batch is cut.
 
-    Warns once if token ids come without an attention_mask (all tokens count), and if there are fewer samples (all of
-    them are taken).
+    Warns if token ids come without an attention_mask (then all tokens count), and if there are fewer samples.
 
-    Raises:
-        ValueError: no samples at all, or num_samples below 1.
-        TypeError: one batch instead of an iterable of batches; a batch as `as_batch` refuses it.
+    Raises ValueError if there are no samples, `num_samples` is not a whole number of at least 1, or an attention_mask
+    is not (batch, tokens); TypeError if `batches` is one batch and not an iterable of batches, or a batch is not a dict
+    of tensors, a tensor, or a pair of them.
     """
     if not is_count(num_samples):
-        raise ValueError(f"num_samples is {num_samples!r}; it is a whole number, at least 1.")
+        raise ValueError(f"num_samples is {num_samples!r}; it must be a whole number of at least 1.")
     if isinstance(batches, Mapping | Tensor):
         raise TypeError("batches is one batch; an iterable of batches is needed, such as a list or a DataLoader.")
-    left, told = num_samples, False
+    left, warned = num_samples, False
     for raw in batches:
-        batch = as_batch(raw)
-        if batch.mask is None and isinstance(batch.inputs, Mapping) and not told:
-            told = True
+        batch = as_batch(raw).first(left)
+        if batch.mask is None and isinstance(batch.inputs, Mapping) and not warned:
+            warned = True
             warnings.warn("The batches have no attention_mask, so all tokens count as real.", stacklevel=4)
-        batch = batch.map(lambda tensor, most=left: tensor[:most])
         if len(batch):
             yield batch
         left -= len(batch)
@@ -87,31 +93,33 @@ def take_samples(batches: Iterable, num_samples: int) -> Iterator[Batch]:
 
 
 def merge_batches(batches: Sequence[Batch]) -> Batch:
-    """All samples as one batch; shorter texts are padded on the right, under the attention_mask.
+    """Return all samples as one batch; shorter texts are padded on the right, and the attention_mask says where.
 
-    ValueError for batches that do not hold the same tensors.
+    Raises ValueError if the batches do not hold the same tensors.
     """
-    if not isinstance(batches[0].inputs, Mapping):
-        return Batch(torch.cat([batch.inputs for batch in batches]))
-    if len({frozenset(batch.inputs) for batch in batches}) > 1:
+    plain = [batch.inputs for batch in batches if isinstance(batch.inputs, Tensor)]
+    named = [batch.inputs for batch in batches if isinstance(batch.inputs, Mapping)]
+    if (plain and named) or len({frozenset(inputs) for inputs in named}) > 1:
         raise ValueError("Some batches hold other tensors than the first, so they cannot be merged into one.")
+    if plain:
+        return Batch(torch.cat(plain))
     longest = max(batch.length for batch in batches)
-    parts = {name: [batch.inputs[name] for batch in batches] for name in batches[0].inputs}
+    columns = {name: [inputs[name] for inputs in named] for name in named[0]}
     if batches[0].mask is None and any(batch.length < longest for batch in batches):
-        parts["attention_mask"] = [torch.ones(len(batch), batch.length, dtype=torch.long) for batch in batches]
-    return as_batch({name: torch.cat([_pad(part, longest) for part in parts[name]]) for name in parts})
+        columns["attention_mask"] = [torch.ones(len(batch), batch.length, dtype=torch.long) for batch in batches]
+    return as_batch({name: torch.cat([_pad(tensor, longest) for tensor in columns[name]]) for name in columns})
 
 
 def _pad(tensor: Tensor, tokens: int) -> Tensor:
-    """(batch, n, ...) filled up with 0 to (batch, tokens, ...); what has no tokens, (batch,), stays as it is."""
+    """Fill (batch, n, ...) up with zeros to (batch, tokens, ...); a tensor (batch,), without tokens, is not changed."""
     if tensor.dim() < 2:
         return tensor
     filling = tensor.new_zeros(len(tensor), tokens - tensor.shape[1], *tensor.shape[2:])
     return torch.cat([tensor, filling], dim=1)
 
 
-def run_batch(model: nn.Module, batch: Batch):
-    """The output of `model`, which gets the tensors that its forward has a name for, on the device of the model."""
+def run_batch(model: nn.Module, batch: Batch) -> Any:
+    """Return the output of `model`, called with those tensors that its forward has a name for, on its own device."""
     device = next(model.parameters()).device
     inputs = batch.map(lambda tensor: tensor.to(device)).inputs
     if not isinstance(inputs, Mapping):

@@ -1,4 +1,4 @@
-"""Masks next to a model: which weights are kept, what was removed, and what keeps zeros at zero."""
+"""Masks kept alongside a model: which weights are kept, what was removed, and how zeros stay zeros in training."""
 
 from pruning_course.masks.masks import Masks
 from pruning_course.masks.owners import find_owners

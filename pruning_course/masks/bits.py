@@ -1,18 +1,19 @@
-"""Floats by their bit patterns: what is faster, or safer, on integers of the same size."""
+"""Operations on floats that are faster, or safer, on their bit patterns, read as integers of the same size."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
-PIECE = 1 << 17  # numbers at a time; what is computed on the way stays in a CPU's cache
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
+PIECE = 1 << 17  # numbers at a time, so that intermediate results stay in a CPU's cache
 
 
 def values_at(tensor: Tensor, where: Tensor) -> Tensor:
-    """tensor[where], flat: the values of `tensor` (any float dtype) where `where` (bool, same shape) is True."""
+    """Return the values of `tensor` (any float dtype) where `where` (bool, same shape) is True, as a flat tensor."""
     if tensor.device.type != "cpu":
         return tensor[where]
-    # numpy's compress, a cached piece at a time: four times as fast on a CPU. On bit patterns: numpy has no bfloat16.
+    # numpy's compress is four times as fast on a CPU if each piece fits into the cache. It sees bit patterns, because
+    # numpy has no bfloat16.
     bits = tensor.detach().view(INTEGERS[tensor.itemsize]).flatten()
     pieces = zip(where.flatten().split(PIECE), bits.split(PIECE), strict=True)
     return torch.cat([torch.from_numpy(np.compress(w.numpy(), b.numpy())) for w, b in pieces]).view(tensor.dtype)
@@ -20,6 +21,6 @@ def values_at(tensor: Tensor, where: Tensor) -> Tensor:
 
 def zero_unless(tensor: Tensor, keep: Tensor) -> None:
     """Set `tensor` (any float dtype) to 0.0 where `keep` (bool, same shape) is False, in place."""
-    # Times 0 or 1 on the bit pattern: faster than masked_fill_, and unlike a product of floats it leaves no -0.0,
-    # and no NaN where training had driven a pruned weight to infinity.
+    # Multiplying the bit pattern by 0 or 1 is faster than masked_fill_. Unlike a product of floats it leaves no -0.0,
+    # and no NaN if training has driven a pruned weight to infinity.
     tensor.detach().view(INTEGERS[tensor.itemsize]).mul_(keep)

@@ -19,77 +19,75 @@ from pruning_course.tensors import read_tensors
 class Masks(Mapping[str, Tensor]):
     """Which weights of a model are kept: module name to a bool tensor in the shape of the weight, True = kept.
 
-    A key names a module and means its `weight`; "NAME.bias" means the bias of the module NAME. Masks are made by
-    `Masks.apply`, `Masks.load` or `Masks.from_torch`. What they remove they remember, until `finalize`.
+    A key names a module and means its `weight`; "NAME.bias" means the bias of the module NAME. `Masks.apply`,
+    `Masks.load` and `Masks.from_torch` create masks. They remember the removed values until `finalize`.
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str]):
         self._owners = find_owners(model, names)
-        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._owners)  # None: all kept
+        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._owners)  # None: nothing is pruned
         self._removed: Removed | None = Removed()  # None: forgotten
         self._hold = Hold(self._keep, self._owners)
 
     @classmethod
     def apply(cls, model: nn.Module, keep: Mapping[str, Tensor]) -> "Masks":
-        """Set the weights of `model` to 0 where `keep` is False, in place, and remember what stood there.
+        """Set the weights of `model` to 0 where `keep` is False, in place, and remember their values.
 
         The tensors of `keep` become the masks: they are not copied, and must not be changed afterwards.
 
-        Raises:
-            ValueError: no masks, a name that `model` lacks, a shape that is not the weight's.
-            TypeError: a mask that is not bool.
+        Raises ValueError if `keep` is empty, names something that `model` lacks, or a mask does not have the shape of
+        its weight; TypeError if a mask is not bool.
         """
         if not keep:
-            raise ValueError("There are no masks: the mapping is empty.")
+            raise ValueError("keep is empty; at least one mask is needed.")
         return cls(model, keep).restrict(keep)
 
     def restrict(self, keep: Mapping[str, Tensor]) -> "Masks":
-        """Prune where `keep` is False as well: never less than before. In place; returns itself.
+        """Also prune where `keep` is False, in place; what is pruned already stays pruned. Returns itself.
 
-        Raises:
-            ValueError: a name that has no mask here, a shape that is not the weight's.
-            TypeError: a mask that is not bool.
+        Raises ValueError if a name has no mask here, or a mask does not have the shape of its weight; TypeError if a
+        mask is not bool.
         """
         for name, mask in keep.items():
             self._check(name, mask)
         for name, mask in keep.items():
-            weight, old = self._weight(name), self._keep[name]
+            weight = self._weight(name)
+            old = None if self._keep[name] is None else self[name]
             new = mask.to(weight.device)
             if old is not None:
-                new = self[name] & new
+                new = old & new
             if self._removed is not None:
-                self._removed.remember(name, weight, None if old is None else self[name], new)
+                self._removed.remember(name, weight, old, new)
             zero_unless(weight, new)
             self._keep[name] = new
         return self
 
     def hold(self, optimizer: torch.optim.Optimizer) -> "Masks":
-        """Keep pruned weights at 0 while `optimizer` trains: re-apply the masks after every `optimizer.step()`.
+        """Re-apply the masks after every `optimizer.step()`, so that pruned weights stay 0. Returns itself.
 
-        The weights and the optimizer's moments of the same shape (SGD's momentum, Adam's exp_avg and exp_avg_sq) are set
-        to 0 at the pruned places. Ends with `undo`; `finalize` leaves it on. Returns itself.
+        At the pruned places the weights and the optimizer's moments of the same shape (SGD's momentum, Adam's exp_avg
+        and exp_avg_sq) are set to 0. `undo` and `release` end this; `finalize` does not.
 
-        Raises:
-            ValueError: `optimizer` trains none of the masked weights.
+        Raises ValueError if `optimizer` trains none of the masked weights.
         """
         self._hold.start(optimizer)
         return self
 
     def release(self) -> None:
-        """End every hold; the masks and the zeros stay."""
+        """Stop holding, for all optimizers; the masks and the zeros stay."""
         self._hold.end()
 
     def reapply(self) -> None:
-        """Set what is pruned to 0.0 again, after something else has changed the weights."""
+        """Set pruned weights to 0.0 again, after something else has changed the weights."""
         self._hold.zero_weights()
 
     def undo(self) -> None:
-        """Put the removed values back, bit for bit, and end the hold; weights that were kept stay as they are by now.
+        """Put the removed values back, bit for bit, and stop holding; weights that were kept stay as they are now.
 
-        Afterwards nothing is pruned. RuntimeError after `finalize`, which forgets the values.
+        Afterwards nothing is pruned. Raises RuntimeError after `finalize`, which forgets the values.
         """
         if self._removed is None:
-            raise RuntimeError("The masks are final: the removed values are forgotten, so there is nothing to undo.")
+            raise RuntimeError("The masks are final: the removed values are forgotten, so they cannot be put back.")
         self.release()
         for name, keep in self._keep.items():
             weight = self._weight(name)
@@ -98,17 +96,17 @@ class Masks(Mapping[str, Tensor]):
         self._removed.forget()
 
     def finalize(self) -> None:
-        """Forget the removed values: the zeros stay. A hold goes on, so training afterwards revives nothing."""
+        """Forget the removed values; the zeros stay. Optimizers are still held, so training cannot revive a weight."""
         self._removed = None
 
     @property
     def sparsity(self) -> float:
-        """The pruned share of the masked weights, from 0 to 1; from the masks, not from zeros in the weights."""
+        """The pruned share of the masked weights, from 0 to 1, counted in the masks and not in the weights."""
         kept = sum(int(mask.count_nonzero()) for mask in self.values())
         return 1 - kept / max(1, sum(mask.numel() for mask in self.values()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the masks (not the removed values) as a safetensors file of bool tensors, whole or not at all."""
+        """Write the masks, without the removed values, to a safetensors file of bool tensors, or leave no file."""
         with written_beside(path) as target:
             save_file({name: mask.cpu().contiguous() for name, mask in self.items()}, target)
 
@@ -116,20 +114,18 @@ class Masks(Mapping[str, Tensor]):
     def load(cls, path: str | os.PathLike[str], model: nn.Module) -> "Masks":
         """Read masks that `save` wrote and apply them to `model`.
 
-        Raises:
-            ValueError: a file that is damaged or empty, a name that `model` lacks, a shape that is not the weight's.
-            TypeError: a mask that is not bool.
+        Raises ValueError if the file is damaged or empty, names something that `model` lacks, or a mask does not have
+        the shape of its weight; TypeError if a mask is not bool.
         """
         return cls.apply(model, read_tensors(path, "mask file")[0])
 
     @classmethod
     def from_torch(cls, model: nn.Module) -> "Masks":
-        """Take over a model that torch.nn.utils.prune masks: its modules get plain Parameters, the same objects, again.
+        """Take over a model that torch.nn.utils.prune masks: its modules get back plain Parameters, the same objects.
 
-        `undo` then gives back what torch kept in `weight_orig`.
+        `undo` then restores what torch kept in `weight_orig`.
 
-        Raises:
-            ValueError: torch masks nothing, or a parameter that is neither `weight` nor `bias`.
+        Raises ValueError if torch masks nothing, or masks a parameter that is neither `weight` nor `bias`.
         """
         return cls.apply(model, take_from_torch(model))
 
@@ -143,17 +139,15 @@ class Masks(Mapping[str, Tensor]):
                 f"The mask of {name} is {tuple(mask.shape)}, its weight is {tuple(self._weight(name).shape)}."
             )
 
-    def _parameter(self, name: str) -> nn.Parameter:
-        return getattr(*self._owners[name])
-
     def _weight(self, name: str) -> Tensor:
-        return self._parameter(name).detach()
+        parameter: nn.Parameter = getattr(*self._owners[name])
+        return parameter.detach()
 
     def __getitem__(self, name: str) -> Tensor:
         keep, weight = self._keep[name], self._weight(name)
         if keep is None:
             return torch.ones_like(weight, dtype=torch.bool)
-        self._keep[name] = keep = keep.to(weight.device)  # the model may have moved since
+        self._keep[name] = keep = keep.to(weight.device)  # the model may have moved to another device
         return keep
 
     def __iter__(self) -> Iterator[str]:

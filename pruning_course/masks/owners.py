@@ -1,4 +1,4 @@
-"""Whose weights are masked: a key names a module and means its `weight`; "NAME.bias" means the bias of the module NAME."""
+"""Which Parameter a mask is for: a key names a module and means its `weight`; "NAME.bias" means the bias of NAME."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def find_owners(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[nn.Module, str]]:
-    """Name to (module, "weight" or "bias"). Raises ValueError for a name that means no Parameter of `model`."""
+    """Return a dict from names to (module, "weight" or "bias"). Raises ValueError if a name means no Parameter."""
     modules = dict(model.named_modules())
     owners = {}
     for name in names:

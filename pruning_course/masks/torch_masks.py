@@ -1,13 +1,13 @@
-"""Masks of torch.nn.utils.prune, taken over."""
+"""Take over the masks of torch.nn.utils.prune."""
 
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
 
 def take_from_torch(model: nn.Module) -> dict[str, Tensor]:
-    """The masks of a model that torch.nn.utils.prune masks; its modules get plain Parameters, dense and trainable, again.
+    """Return the masks that torch.nn.utils.prune has put on a model, and turn its weights into dense Parameters again.
 
-    Raises ValueError where torch masks nothing, or masks a parameter that is neither `weight` nor `bias`.
+    Raises ValueError if torch masks nothing, or masks a parameter that is neither `weight` nor `bias`.
     """
     pruned = [
         (prefix, module, buffer.removesuffix("_mask"))

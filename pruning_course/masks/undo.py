@@ -1,4 +1,4 @@
-"""What masks have removed, kept so that it can be put back bit for bit."""
+"""The weights that masks have removed, kept so that they can be put back bit for bit."""
 
 from torch import Tensor
 
@@ -6,22 +6,22 @@ from pruning_course.masks.bits import values_at
 
 
 class Removed:
-    """The values that stood where weights are pruned now: for each name one flat tensor, in the order of the weight."""
+    """The earlier values of the weights that are pruned: for each name one flat tensor, in the order of the weight."""
 
     def __init__(self) -> None:
         self._values: dict[str, Tensor] = {}
 
     def remember(self, name: str, weight: Tensor, keep: Tensor | None, new: Tensor) -> None:
-        """Keep what `new` prunes of `weight`, which is pruned where `keep` is False already (None: nowhere)."""
+        """Remember what the mask `new` removes; `weight` is pruned already where `keep` is False (None: nowhere)."""
         self._values[name] = values_at(self.restore(name, weight, keep), ~new)
 
     def restore(self, name: str, weight: Tensor, keep: Tensor | None) -> Tensor:
-        """The weight as it would be now had nothing been pruned: the weight itself, or a copy."""
+        """Return the weight with its removed values: the weight itself if none were removed, otherwise a copy."""
         values = self._values.get(name)
         if keep is None or values is None or values.numel() == 0:
             return weight
         return weight.masked_scatter(~keep, values.to(weight))
 
     def forget(self) -> None:
-        """Keep nothing any more."""
+        """Drop all values."""
         self._values.clear()

@@ -1,8 +1,8 @@
-"""What a model is made of: families, blocks, layers, neurons and attention heads. Nothing here knows of pruning."""
+"""What a model is made of: families, blocks, layers, neurons and attention heads; nothing here knows about pruning."""
 
 from pruning_course.models.empty import Constant, HeadlessAttention
 from pruning_course.models.families import FAMILIES, ROLES, Family, family_of
-from pruning_course.models.layers import linear_layers, out_in, prunable_layers, tied_layers
+from pruning_course.models.layers import bias_of, linear_layers, out_in, prunable_layers, tied_layers, weight_of
 from pruning_course.models.layout import Layout, find_layout
 from pruning_course.models.modes import eval_mode
 from pruning_course.models.units import BlockSize, Units, find_units, head_size, measure_blocks
@@ -16,6 +16,7 @@ __all__ = [
     "HeadlessAttention",
     "Layout",
     "Units",
+    "bias_of",
     "eval_mode",
     "family_of",
     "find_layout",
@@ -26,4 +27,5 @@ __all__ = [
     "out_in",
     "prunable_layers",
     "tied_layers",
+    "weight_of",
 ]

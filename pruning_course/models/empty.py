@@ -1,22 +1,25 @@
-"""What stands in a model where a layer has lost all its heads or all its neurons."""
+"""Modules that take the place of a layer that has lost all its attention heads or all its neurons."""
+
+from typing import Any, cast
 
 from torch import Tensor, nn
 from transformers import Cache
 
 
 class Constant(nn.Module):
-    """What is left of a linear layer that has no inputs any more: its bias, or zeros where it had none.
+    """What remains of a linear layer without inputs: its bias, or zeros if it had none.
+
+    It takes any tensor (..., in) and returns (..., features).
 
     Args:
-        features: outputs of the layer.
+        features: the number of outputs of the layer.
         bias: (features,), or None.
-
-    Takes any tensor (..., in) and gives (..., features).
     """
 
     def __init__(self, features: int, bias: nn.Parameter | None):
         super().__init__()
         self.features = features
+        self.bias: nn.Parameter | None
         self.register_parameter("bias", bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -28,11 +31,10 @@ class Constant(nn.Module):
 
 
 class HeadlessAttention(nn.Module):
-    """What is left of an attention without heads: its output layer, a `Constant`, where that stood inside it.
+    """What remains of an attention without attention heads: its output layer, a `Constant`, if that was a part of it.
 
-    It is called as the attention was, in transformers 4 and 5, and returns (output, None): there are no attention
-    weights, so with `output_attentions` the block has None or is left out, as the version has it. A decoder asks the
-    first layer's cache how many tokens there were, so this module notes as many as the other layers do: one key of one
+    It is called like the attention in transformers 4 and 5, and returns (output, None), because there are no attention
+    weights. A decoder asks the cache of its first layer how many tokens it has seen, so this module adds one key of one
     number for each token.
     """
 
@@ -40,14 +42,15 @@ class HeadlessAttention(nn.Module):
         super().__init__()
         self.layer_idx = layer_idx
 
-    def forward(self, *args, **kwargs) -> tuple[Tensor, None]:
-        given = [*args, *kwargs.values()]
-        hidden = given[0]  # (batch, tokens, hidden)
-        # The argument is called past_key_value, past_key_values or cache, as the version has it.
-        for cache in (value for value in given if isinstance(value, Cache)):
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        arguments = [*args, *kwargs.values()]
+        hidden: Tensor = arguments[0]  # (batch, tokens, hidden)
+        # The argument is called past_key_value, past_key_values or cache, depending on the version of transformers.
+        for cache in (value for value in arguments if isinstance(value, Cache)):
             key = hidden.new_zeros(hidden.shape[0], 1, hidden.shape[1], 1)
             cache = getattr(cache, "self_attention_cache", cache)
-            cache.update(key, key, self.layer_idx, {"cache_position": kwargs.get("cache_position")})
+            layer_idx = cast(int, self.layer_idx)  # which every model with a cache has
+            cache.update(key, key, layer_idx, {"cache_position": kwargs.get("cache_position")})
         for output in self.children():
             hidden = output(hidden)
         return hidden, None

@@ -1,4 +1,4 @@
-"""All that differs between families of transformers: what their parts are called, and how these note their sizes."""
+"""Everything that differs between families of transformers: the names of their parts and of the sizes of these."""
 
 import re
 from dataclasses import dataclass, replace
@@ -10,21 +10,21 @@ ROLES = ("all", "attention", "ffn", "encoder")
 
 @dataclass(frozen=True)
 class Family:
-    """One family of transformers. Names of layers are those inside a block."""
+    """One family of transformers; names of layers are relative to a block."""
 
     model_types: tuple[str, ...]  # `config.model_type`, as transformers writes it
     blocks: str  # path of the list of blocks, inside the base model
-    qkv: tuple[str, ...]  # projections into the attention heads; one name where the three are fused
+    qkv: tuple[str, ...]  # projections into the attention heads; one name if the three are fused
     attention_output: str
-    ffn_in: tuple[str, ...]  # with the gate first, where there is one
+    ffn_in: tuple[str, ...]  # the gate first, if there is one
     ffn_out: str
-    activation: str  # of what comes out of the first of `ffn_in`
-    # What changes with the size of a block: attributes of the attention, and of the config.
-    heads: tuple[str, ...] = ()  # how many attention heads ask
-    width: tuple[str, ...] = ()  # how many numbers they have together
+    activation: str  # applied to the output of the first of `ffn_in`
+    # What changes with the size of a block: names of attributes of the attention, and of the config.
+    heads: tuple[str, ...] = ()  # the number of attention heads (of queries)
+    width: tuple[str, ...] = ()  # the number of outputs of all of them together
     ffn_width: str = "intermediate_size"
-    has_head_dim: bool = False  # the config can say a size of the heads, and so that there are fewer of them
-    unused_positions: int = 0  # embedded, but never used
+    has_head_dim: bool = False  # whether the config can state the size of a head, and so a smaller number of heads
+    unused_positions: int = 0  # positions that have an embedding but are never used
 
     @property
     def attention(self) -> tuple[str, ...]:
@@ -35,11 +35,15 @@ class Family:
         return (*self.ffn_in, self.ffn_out)
 
     def role(self, name: str) -> str | None:
-        """The part of the layer `name`: "attention", "ffn", "other" (elsewhere in a block); None outside the blocks."""
-        found = re.search(rf"(?:^|\.){re.escape(self.blocks)}\.\d+\.(.+)$", name)
-        if found is None:
+        """Return the role of a layer: "attention", "ffn", "other" (elsewhere in a block), or None outside the blocks.
+
+        >>> BERT.role("bert.encoder.layer.0.output.dense"), BERT.role("classifier")
+        ('ffn', None)
+        """
+        match = re.search(rf"(?:^|\.){re.escape(self.blocks)}\.\d+\.(.+)$", name)
+        if match is None:
             return None
-        inside = found.group(1)
+        inside = match.group(1)
         return "attention" if inside in self.attention else "ffn" if inside in self.ffn else "other"
 
 
@@ -96,7 +100,7 @@ KNOWN = ", ".join(model_type for family in FAMILIES for model_type in family.mod
 
 
 def family_of(model: nn.Module) -> Family | None:
-    """The family of a transformers model, or of the one that `model` wraps; None if there is none in the table."""
+    """Return the family of a transformers model, or of the one that `model` wraps; None if the table has none."""
     for module in model.modules():
         model_type = getattr(getattr(module, "config", None), "model_type", None)
         for family in FAMILIES:

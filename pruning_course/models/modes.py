@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def eval_mode(*models: nn.Module) -> Iterator[None]:
-    """Put `models` into eval mode; at the end of the block every module is in the mode that it was in."""
+    """Put `models` into eval mode; at the end of the block every module returns to its earlier mode."""
     before = {module: module.training for model in models for module in model.modules()}
     try:
         for model in models:

@@ -1,22 +1,24 @@
-"""Which numbers of a transformer belong to one neuron, to one attention head."""
+"""Which weights and biases of a transformer belong to one neuron or to one attention head."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from pruning_course.models.empty import Constant
+from pruning_course.models.layers import out_in
 from pruning_course.models.layout import Layout
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """The neurons of an FFN or the heads of an attention, and what of which linear layer belongs to each of them.
+    """The neurons of an FFN or the attention heads of a block, with the rows and columns that belong to each of them.
 
-    A unit is rows (outputs) of the layers that lead into it AND columns (inputs) of the layer that leads out of it, in
-    whichever direction the weights are stored. A row's bias belongs to it. Under grouped-query attention a head is a
-    key-value head with all its queries. Where a block has none left, there are no layers and `count` is 0.
+    A unit owns rows (outputs, with their biases) of the layers that lead into it, and columns (inputs) of the layer
+    that leads out of it, whether weights are stored as (out, in) or (in, out). With grouped-query attention, an
+    attention head is a key-value head with all its queries. Without any units, there are no layers and `count` is 0.
     """
 
     block: int
@@ -27,33 +29,33 @@ class Units:
 
 @dataclass(frozen=True)
 class BlockSize:
-    """How many neurons and attention heads a block has; under grouped-query attention, how many key-value heads."""
+    """How many neurons and attention heads (with grouped-query attention: key-value heads) a block has."""
 
     neurons: int
     heads: int
 
 
 def find_units(layout: Layout, structure: str) -> list[Units]:
-    """The units of each block, in order; `structure` is "neuron" or "head".
+    """Return the units of each block, in order; `structure` is "neuron" or "head".
 
-    Raises ValueError where a layer of a block is not an ordinary Linear or Conv1D.
+    Raises ValueError if a layer of a block is not an ordinary Linear or Conv1D.
     """
     find = {"neuron": _find_neurons, "head": _find_heads}[structure]
     return [find(layout, block) for block in range(len(layout.blocks))]
 
 
 def measure_blocks(layout: Layout) -> list[BlockSize]:
-    """How many neurons and attention heads each block has.
+    """Count the neurons and attention heads of each block.
 
-    Raises ValueError where a layer of a block is not an ordinary Linear or Conv1D.
+    Raises ValueError if a layer of a block is not an ordinary Linear or Conv1D.
     """
     pairs = zip(find_units(layout, "neuron"), find_units(layout, "head"), strict=True)
     return [BlockSize(neurons.count, heads.count) for neurons, heads in pairs]
 
 
 def head_size(attention: nn.Module) -> int:
-    """How many numbers an attention head has for each token."""
-    return getattr(attention, "head_dim", None) or attention.attention_head_size
+    """Return how many numbers an attention head computes for each token."""
+    return cast(int, getattr(attention, "head_dim", None) or attention.attention_head_size)
 
 
 def _find_neurons(layout: Layout, block: int) -> Units:
@@ -70,7 +72,7 @@ def _find_heads(layout: Layout, block: int) -> Units:
     if isinstance(layout.blocks[block].get_submodule(family.attention_output), Constant):
         return Units(block, 0, {}, {})
     size = head_size(layout.attention_of(block))
-    fused = 3 if len(family.qkv) == 1 else 1  # q, k and v one after the other in one layer
+    fused = 3 if len(family.qkv) == 1 else 1  # query, key and value one after the other in one layer
     outputs = {layer: _width(layout, block, layer)[0] for layer in family.qkv}
     count = outputs[family.qkv[-1]] // fused // size
 
@@ -87,12 +89,12 @@ def _find_heads(layout: Layout, block: int) -> Units:
 
 
 def _width(layout: Layout, block: int, layer: str) -> tuple[int, int]:
-    """(outputs, inputs) of a linear layer."""
+    """Return the numbers of outputs and of inputs of a linear layer."""
     module = layout.blocks[block].get_submodule(layer)
     if not (isinstance(module, nn.Linear | Conv1D) and isinstance(module.weight, nn.Parameter)):
         raise ValueError(
-            f"{layout.path}.{block}.{layer} is {type(module).__name__}; only a Linear or Conv1D whose weight is an "
-            "ordinary Parameter has neurons or heads to cut."
+            f"{layout.path}.{block}.{layer} is a {type(module).__name__}; only a Linear or Conv1D whose weight is an "
+            "ordinary Parameter has neurons or attention heads that can be cut."
         )
-    outputs, inputs = module.weight.shape[::-1] if isinstance(module, Conv1D) else module.weight.shape
+    outputs, inputs = out_in(module, module.weight).shape
     return outputs, inputs

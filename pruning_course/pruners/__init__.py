@@ -1,6 +1,7 @@
-"""Pruners: a score, a comparison and a moment put together, on one model."""
+"""Pruners: each combines a score, a group of comparison and a time of pruning, for one model."""
 
 import inspect
+from typing import Any
 
 from torch import nn
 
@@ -10,7 +11,7 @@ from pruning_course.pruners.manager import PruningManager
 from pruning_course.pruners.structured import StructuredPruner
 from pruning_course.pruners.wanda import WandaPruner
 
-PRUNERS = {
+PRUNERS: dict[str, type[PruningManager]] = {
     "magnitude": MagnitudePruner,
     "gradual": GradualPruner,
     "wanda": WandaPruner,
@@ -18,10 +19,10 @@ PRUNERS = {
 }
 
 
-def get_pruner(model: nn.Module, method: str, target_sparsity: float, **options) -> PruningManager:
-    """The pruner called `method`, with the options that its class takes.
+def get_pruner(model: nn.Module, method: str, target_sparsity: float, **options: Any) -> PruningManager:
+    """Return the pruner called `method` ("magnitude", "gradual", "wanda" or "structured"), with options of its class.
 
-    Raises ValueError for an unknown method or an option that the method does not have, and names the known ones.
+    Raises ValueError if the method is unknown, does not have one of the options, or refuses the value of one.
     """
     if method not in PRUNERS:
         raise ValueError(f"method is {method!r}; the methods are {', '.join(PRUNERS)}.")

@@ -1,37 +1,38 @@
-"""How important a whole neuron, head or layer is: a number for each, float32 at least."""
+"""How important a whole neuron, attention head or block is: one number for each, float32 or float64."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from pruning_course.calibration import Batch, calibration_mode, find_body, run_batch, take_real_rows, take_samples
-from pruning_course.models import Layout, Units, find_layout, out_in
+from pruning_course.models import Layout, Units, bias_of, find_layout, out_in, weight_of
 
 
 def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tensor]:
-    """The L2 norm of all that belongs to each unit: rows with their biases, and columns. Name to (units,)."""
+    """Return the L2 norm of all weights and biases that belong to each unit: name of the group to (units,)."""
     norms = {}
     for name, group in groups.items():
         squares = torch.zeros(group.count)
         for layer, rows in group.rows.items():
             module = model.get_submodule(layer)
-            row = _squares(out_in(module, module.weight)).sum(1)
-            row = row if module.bias is None else row + _squares(module.bias)
-            squares = squares.to(row) + row[rows.to(row.device)].sum(1)
+            of_rows, bias = _squares(out_in(module, weight_of(module))).sum(1), bias_of(module)
+            of_rows = of_rows if bias is None else of_rows + _squares(bias)
+            squares = squares.to(of_rows) + of_rows[rows.to(of_rows.device)].sum(1)
         for layer, columns in group.columns.items():
             module = model.get_submodule(layer)
-            column = _squares(out_in(module, module.weight)).sum(0)
-            squares = squares.to(column) + column[columns.to(column.device)].sum(1)
+            of_columns = _squares(out_in(module, weight_of(module))).sum(0)
+            squares = squares.to(of_columns) + of_columns[columns.to(of_columns.device)].sum(1)
         norms[name] = squares.sqrt()
     return norms
 
 
 def block_norms(layout: Layout, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """The L2 norm of all linear layers of each block, biases included: "layers" to (blocks,)."""
+    """Return the L2 norm of all linear layers of each block, biases included: "layers" to (blocks,)."""
     squares = [0.0] * len(layout.blocks)
     for name, layer in layers.items():
         squares[layout.block_of(name)] += sum(float(_squares(parameter).sum()) for parameter in layer.parameters())
@@ -44,53 +45,59 @@ def _squares(parameter: Tensor) -> Tensor:
 
 
 def gate_gradients(
-    model: nn.Module, groups: Mapping[str, Units], batches: Iterable, num_samples: int = 512
+    model: nn.Module, groups: Mapping[str, Units], batches: Iterable[object], num_samples: int = 512
 ) -> dict[str, Tensor]:
-    """The mean over samples of abs(dL/dgate), with a gate of 1 on what each unit gives to the layer that leads out.
+    """Return the mean over samples of abs(dL/dgate), with a gate of 1 on the output of each unit: name to (units,).
 
-    This is the expected sensitivity of Michel et al. 2019 (arXiv 1905.10650), for heads and neurons alike, without
-    their normalisation within a layer. L is the loss of one sample: the model's mean loss times the number of samples.
-    Every sample has gates of its own, so where samples weigh the same in the loss, it does not matter how they are
-    batched. Name to (units,). No gradient of a weight is computed or touched.
+    This is the expected sensitivity of Michel et al. 2019 (arXiv 1905.10650), for attention heads and neurons alike,
+    without their normalisation within a layer. L is the loss of one sample: the model's mean loss times the number of
+    samples. Every sample has its own gates, so the batch size does not matter if all samples have the same weight in
+    the loss. Gradients of weights are neither computed nor changed.
 
-    Raises as `input_norms`, and ValueError where there is no loss.
+    Raises ValueError if there are no samples, labels or loss, an attention_mask is not (batch, tokens), or
+    `num_samples` is not a whole number of at least 1; TypeError if `batches` is not an iterable of batches.
     """
     sums = {name: torch.zeros(group.count) for name, group in groups.items()}
-    seen = 0
+    samples = 0
     with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
-        for batch in take_samples(map(_with_targets, batches), num_samples):
-            for name, gradient in _gradients(model, groups, _learning(model, batch)).items():
+        for batch in take_samples(map(_rename_labels, batches), num_samples):
+            for name, gradient in _compute_gradients(model, groups, _add_labels(model, batch)).items():
                 sums[name] += gradient.abs().sum(0).cpu()
-            seen += len(batch)
+            samples += len(batch)
             bar.update(len(batch))
-    return {name: total / seen for name, total in sums.items()}
+    return {name: total / samples for name, total in sums.items()}
 
 
-def _gradients(model: nn.Module, groups: Mapping[str, Units], batch: Batch) -> dict[str, Tensor]:
-    """Of the loss of each sample, to the gate of each unit: name to (samples, units)."""
+def _compute_gradients(model: nn.Module, groups: Mapping[str, Units], batch: Batch) -> dict[str, Tensor]:
+    """Return the gradient of each sample's loss with respect to the gate of each unit: name to (samples, units)."""
     gates = {}
     with ExitStack() as hooks, torch.enable_grad():
         for name, group in groups.items():
             [(layer, columns)] = group.columns.items()
             module = model.get_submodule(layer)
-            unit = torch.empty(columns.numel(), dtype=torch.long)  # of each column
-            unit[columns] = torch.arange(group.count).unsqueeze(1).expand_as(columns)
-            gates[name] = torch.ones(len(batch), group.count, device=module.weight.device, requires_grad=True)
-
-            def gate(_, args, gate=gates[name], unit=unit):
-                of_columns = gate[:, unit.to(gate.device)].unsqueeze(1)  # (batch, 1, columns)
-                return args[0] * of_columns.to(args[0].dtype)
-
-            hooks.callback(module.register_forward_pre_hook(gate).remove)
+            device = weight_of(module).device
+            unit_of_column = torch.empty(columns.numel(), dtype=torch.long)
+            unit_of_column[columns] = torch.arange(group.count).unsqueeze(1).expand_as(columns)
+            gates[name] = torch.ones(len(batch), group.count, device=device, requires_grad=True)
+            of_columns = gates[name][:, unit_of_column.to(device)].unsqueeze(1)  # (batch, 1, columns)
+            hooks.callback(module.register_forward_pre_hook(_scale_input_by(of_columns)).remove)
         loss = getattr(run_batch(model, batch), "loss", None)
         if loss is None:
-            raise ValueError(f"{type(model).__name__} gives no loss, which importance by gradient needs.")
+            raise ValueError(f"{type(model).__name__} returns no loss, which importance by gradient needs.")
         gradients = torch.autograd.grad(loss * len(batch), list(gates.values()))
     return dict(zip(gates, gradients, strict=True))
 
 
-def _with_targets(raw):
-    """Labels under a name that calibration does not leave out."""
+def _scale_input_by(factors: Tensor) -> Callable[[nn.Module, tuple[Any, ...]], Tensor]:
+    def scale(_: nn.Module, args: tuple[Any, ...]) -> Tensor:
+        hidden: Tensor = args[0]
+        return hidden * factors.to(hidden.dtype)
+
+    return scale
+
+
+def _rename_labels(raw: object) -> object:
+    """Give the labels a name that calibration does not leave out."""
     if isinstance(raw, list | tuple) and len(raw) > 1 and isinstance(raw[0], Mapping):
         raw = {**raw[0], "labels": raw[1]}
     if not isinstance(raw, Mapping):
@@ -98,8 +105,8 @@ def _with_targets(raw):
     return {("targets" if name == "labels" else name): value for name, value in raw.items()}
 
 
-def _learning(model: nn.Module, batch: Batch) -> Batch:
-    """The batch with labels: its own, or for a causal language model its tokens, -100 where they are padding."""
+def _add_labels(model: nn.Module, batch: Batch) -> Batch:
+    """Add labels: those of the batch, or for a causal language model its tokens, with -100 for padding."""
     inputs = dict(batch.inputs) if isinstance(batch.inputs, Mapping) else {}
     labels = inputs.pop("targets", None)
     if labels is None and getattr(model, "can_generate", bool)() and "input_ids" in inputs:
@@ -111,36 +118,39 @@ def _learning(model: nn.Module, batch: Batch) -> Batch:
     return Batch({**inputs, "labels": labels}, batch.mask)
 
 
-def block_influence(model: nn.Module, batches: Iterable, num_samples: int = 512) -> Tensor:
-    """1 - the mean cosine between what enters a block and what leaves it, over real tokens: float64 (blocks,).
+def block_influence(model: nn.Module, batches: Iterable[object], num_samples: int = 512) -> Tensor:
+    """Return 1 - the mean cosine between the input and the output of each block, over real tokens: float64 (blocks,).
 
-    The block influence of Men et al. 2024 (ShortGPT, arXiv 2403.03853): a block that turns nothing can go. Raises as
-    `input_norms`.
+    This is the block influence of Men et al. 2024 (ShortGPT, arXiv 2403.03853): a block that hardly turns its input is
+    not important.
+
+    Raises ValueError if the model does not belong to a known family, there are no samples, no real token reaches a
+    block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if
+    `batches` is not an iterable of batches.
     """
     layout = find_layout(model)
     sums, counts = [0.0] * len(layout.blocks), [0] * len(layout.blocks)
 
-    def see(number: int, mask: Tensor | None, args, kwargs, output) -> None:
+    def record(number: int, mask: Tensor | None, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         before = args[0] if args else kwargs["hidden_states"]
         after = output[0] if isinstance(output, tuple) else output
-        cosines = nn.functional.cosine_similarity(
-            take_real_rows(before, mask).float(), take_real_rows(after, mask).float()
-        )
+        rows_before, rows_after = (take_real_rows(hidden, mask).float() for hidden in (before, after))
+        cosines = nn.functional.cosine_similarity(rows_before, rows_after)
         sums[number] += float(cosines.double().sum())
         counts[number] += len(cosines)
 
-    part = find_body(model, dict(enumerate(layout.blocks)))
+    body = find_body(model, {str(number): block for number, block in enumerate(layout.blocks)})
     with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(batches, num_samples):
             with ExitStack() as hooks:
                 for number, block in enumerate(layout.blocks):
-                    hook = partial(lambda number, mask, _, *seen: see(number, mask, *seen), number, batch.mask)
+                    hook = partial(record, number, batch.mask)
                     hooks.callback(block.register_forward_hook(hook, with_kwargs=True).remove)
-                run_batch(part, batch)
+                run_batch(body, batch)
             bar.update(len(batch))
     if not all(counts):
         raise ValueError(
             f"No real token reached {layout.path}.{counts.index(0)}: the model skipped it, or all was padding."
         )
     influence = 1 - torch.tensor(sums, dtype=torch.float64) / torch.tensor(counts)
-    return influence.clamp_min(0)  # a rounded cosine may be above 1
+    return influence.clamp_min(0)  # rounding may make a cosine greater than 1

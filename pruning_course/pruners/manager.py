@@ -1,32 +1,33 @@
-"""What every pruner has: layers, masks, counts, a score and a comparison."""
+"""What all pruners share: layers, masks, counts, a score and a selection."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from pruning_course.masks import Masks
-from pruning_course.models import prunable_layers
+from pruning_course.models import prunable_layers, weight_of
 from pruning_course.scores import Scores, magnitude, survivors
 from pruning_course.selection import keep_globally
 
-Score = Callable[[Mapping[str, nn.Module]], Scores]  # layers to importances, each in the shape of its weight
-Select = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]  # scores and sparsity to keep masks
+Score = Callable[[Mapping[str, nn.Module]], Scores]  # layers -> scores, each in the shape of its weight
+Select = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]  # scores, sparsity -> keep masks
 
 
 class PruningManager:
-    """A model, a score, a comparison: `prune()` masks what scores lowest. By itself it is magnitude, globally.
+    """Masks the weights of a model with the lowest scores; without other arguments, those of smallest abs(w) globally.
 
     Args:
-        model: pruned in place.
-        target_sparsity: the share of the weights of the chosen layers to remove in all, from 0 to 1.
+        model: is pruned in place.
+        target_sparsity: the share of the weights of the chosen layers to remove in total, from 0 to 1.
         prune_layers: "all", "attention", "ffn" or "encoder"; see `prunable_layers`.
-        score: layers to scores, such as `magnitude`.
-        select: scores and sparsity to keep masks, such as `keep_globally`.
+        score: a function from layers to scores, such as `magnitude`.
+        select: a function from scores and a sparsity to keep masks, such as `keep_globally`.
 
     Attributes: `layers` (name to module), `masks` (None before `prune`).
 
-    Raises:
-        ValueError: an unknown part, a part of an unknown family, no such layer, or a sparsity outside [0, 1].
+    Raises ValueError if the target is outside [0, 1], `prune_layers` is unknown or needs a known family, no layer is
+    chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
@@ -39,9 +40,7 @@ class PruningManager:
         select: Select = keep_globally,
     ):
         if not 0 <= target_sparsity <= 1:
-            raise ValueError(
-                f"target_sparsity is {target_sparsity}; it is the share of weights to remove, from 0 to 1."
-            )
+            raise ValueError(f"target_sparsity is {target_sparsity}; it must be between 0 and 1.")
         self.model = model
         self.target_sparsity = target_sparsity
         self.layers = prunable_layers(model, prune_layers)
@@ -49,27 +48,31 @@ class PruningManager:
         self._score, self._select = score, select
 
     def scores(self) -> Mapping[str, Tensor]:
-        """Layer name to importances in the shape of its weight."""
+        """Return the scores: layer name to a tensor in the shape of the layer's weight."""
         return self._score(self.layers)
 
     def prune(self) -> Masks:
-        """Mask the model at the target sparsity, earlier calls included; returns the masks, as `.masks` does."""
+        """Mask the model so that its sparsity, earlier calls included, is the target; return the masks, as in `.masks`.
+
+        Raises ValueError if a score is NaN.
+        """
         return self._restrict(self.target_sparsity)
 
     def _restrict(self, sparsity: float) -> Masks:
-        # A share of the original count, read off the masks: no sum of increments, so no rounding that adds up.
-        if self.masks is None:
-            self.masks = Masks.apply(self.model, self._select(self.scores(), sparsity))
-        else:
-            self.masks.restrict(self._select(survivors(self.scores(), self.masks), sparsity))
+        # The share is one of the original count, not a sum of increments, so that rounding errors do not add up.
+        return self._mask(self._select(survivors(self.scores(), self.masks or {}), sparsity))
+
+    def _mask(self, keep: Mapping[str, Tensor]) -> Masks:
+        self.masks = self.masks.restrict(keep) if self.masks else Masks.apply(self.model, keep)
         return self.masks
 
-    def get_sparsity(self) -> dict:
-        """Counts of the masks of the chosen layers, and of no others.
+    def get_sparsity(self) -> dict[str, Any]:
+        """Count the pruned weights in the masks of the chosen layers.
 
-        `overall` (share), `per_layer` (name to share), `zero_params`, `nonzero_params`, `total_params` (weights).
+        The keys are `overall` (a share), `per_layer` (name to share), and the counts of weights `zero_params`,
+        `nonzero_params` and `total_params`.
         """
-        total = {name: layer.weight.numel() for name, layer in self.layers.items()}
+        total = {name: weight_of(layer).numel() for name, layer in self.layers.items()}
         kept = {name: int(self.masks[name].count_nonzero()) for name in total} if self.masks else total
         return {
             "overall": 1 - sum(kept.values()) / sum(total.values()),
@@ -80,15 +83,15 @@ class PruningManager:
         }
 
     def undo(self) -> None:
-        """Put every removed weight back, bit for bit. RuntimeError after `make_pruning_permanent`."""
+        """Put every removed weight back, bit for bit. Raises RuntimeError after `make_pruning_permanent`."""
         if self.masks is not None:
             self.masks.undo()
             self.masks = None
 
     def make_pruning_permanent(self) -> None:
-        """Forget the removed weights; the zeros stay, and `get_sparsity` goes on counting them.
+        """Forget the removed weights; the zeros stay, and `get_sparsity` still counts them.
 
-        RuntimeError when nothing is pruned yet.
+        Raises RuntimeError if nothing is pruned yet.
         """
         if self.masks is None:
             raise RuntimeError("Nothing is pruned yet; call prune() first.")

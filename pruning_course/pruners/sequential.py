@@ -1,4 +1,4 @@
-"""Calibrate and prune on the way through a model: each layer sees what its pruned predecessors give it."""
+"""Calibrate and prune on the way through a model: each layer is measured on the outputs of pruned layers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,55 +18,68 @@ from pruning_course.calibration import (
 )
 from pruning_course.models import find_layout
 
+PruneLayer = Callable[[str, InputNorms], None]
 
-def on_the_way_through(
+
+def prune_on_the_way(
     model: nn.Module,
     layers: Mapping[str, nn.Module],
     batches: Sequence[Batch],
     norm: str,
-    prune_layer: Callable[[str, InputNorms], None],
+    prune_layer: PruneLayer,
     batch_tokens: int = 8192,
 ) -> None:
     """Call `prune_layer(name, norms)` for each of `layers`, in the order in which data reach them.
 
-    Up to `batch_tokens` tokens, padding included, all batches are one batch and make ONE forward pass: just before a
-    layer computes, its input is measured and the layer is pruned. So nothing is computed twice.
+    If there are at most `batch_tokens` tokens, padding included, all batches are merged into one for a SINGLE forward
+    pass: just before a layer computes, its input is measured and the layer is pruned. Nothing is computed twice.
 
     More tokens go block by block, one batch at a time: all layers of a block are measured before any of them is pruned,
-    then the block runs again to give the next one its inputs. So a layer sees unpruned neighbours inside its block, as
-    in the code of the paper. Memory holds the hidden states of all tokens, between two blocks. Layers outside the
-    blocks (pooler, head) come last, measured together.
+    and then the block runs again to compute the inputs of the next block. So a layer is measured on unpruned neighbours
+    inside its block, as in the code of Wanda. Between two blocks, memory holds the hidden states of all tokens. Layers
+    outside the blocks (pooler, classification head) come last and are measured together.
 
-    Raises ValueError as `input_norms`, and for too many tokens in a model of no known family.
+    Raises ValueError if no real token reaches a layer, an input is NaN or infinite, the norm is unknown, batches that
+    must be merged hold different tensors, or there are too many tokens for a model without a known family.
     """
-    part = find_body(model, layers)
+    body = find_body(model, layers)
     tokens = sum(map(len, batches)) * max(batch.length for batch in batches)
     with calibration_mode(model):
         if tokens <= batch_tokens:
-            _in_one_pass(part, layers, merge_batches(batches), norm, prune_layer)
+            _prune_in_one_pass(body, layers, merge_batches(batches), norm, prune_layer)
         else:
-            _block_by_block(part, layers, batches, norm, prune_layer, _blocks(part, tokens, batch_tokens))
+            blocks = _find_blocks(body, tokens, batch_tokens)
+            _prune_block_by_block(body, blocks, layers, batches, norm, prune_layer)
 
 
-def _in_one_pass(model, layers, batch, norm, prune_layer) -> None:
-    waiting = dict.fromkeys(layers)
+def _prune_in_one_pass(
+    model: nn.Module, layers: Mapping[str, nn.Module], batch: Batch, norm: str, prune_layer: PruneLayer
+) -> None:
+    waiting = list(layers)
 
-    def see(name: str, inputs: Tensor) -> None:
+    def measure_and_prune(name: str, inputs: Tensor) -> None:
         if name in waiting:  # a layer that a model calls twice is pruned at its first call
-            del waiting[name]
+            waiting.remove(name)
             sums = InputSums([name], norm)
             sums.add(name, inputs, batch.mask)
             prune_layer(name, sums.finish())
 
-    with watch_inputs(layers, see):
+    with watch_inputs(layers, measure_and_prune):
         run_batch(model, batch)
-    InputSums(waiting, norm).finish()  # names those that are still waiting
+    InputSums(waiting, norm).finish()  # raises and names the layers that no input has reached
 
 
-def _block_by_block(model, layers, batches, norm, prune_layer, blocks) -> None:
-    outputs = [None] * len(batches)  # what the last finished block gives for each batch
+def _prune_block_by_block(
+    model: nn.Module,
+    blocks: Sequence[nn.Module],
+    layers: Mapping[str, nn.Module],
+    batches: Sequence[Batch],
+    norm: str,
+    prune_layer: PruneLayer,
+) -> None:
+    outputs: list[object] = [None] * len(batches)  # of the last finished block, for each batch
     rest = dict(layers)
-    for index, block in enumerate([*blocks, None]):  # None: what comes after the blocks
+    for index, block in enumerate([*blocks, None]):  # None: the layers after the blocks
         inside = set(block.modules()) if block else set(rest.values())
         chosen = {name: layer for name, layer in rest.items() if layer in inside}
         if chosen:
@@ -82,36 +95,36 @@ def _block_by_block(model, layers, batches, norm, prune_layer, blocks) -> None:
             outputs[number] = _run_block(model, blocks, index, batch, outputs[number])
 
 
-class _Caught(Exception):
-    def __init__(self, output):
-        self.output = output
+class _BlockOutput(Exception):
+    """Ends a forward pass at a block, and carries its output."""
 
 
-def _run_block(model, blocks, index: int, batch: Batch, before):
-    """The output of block `index` for `batch`, where `before` is the output of the block before it.
+def _run_block(model: nn.Module, blocks: Sequence[nn.Module], index: int, batch: Batch, before: object) -> object:
+    """Return the output of block `index` for `batch`, where `before` is the output of the block before it.
 
-    The model itself is called, so that the block gets the masks and positions that belong to it; the blocks before it
-    give out `before` without computing anything, and those after it are not reached. Past the last block, what follows
-    the blocks is run, and None comes back.
+    The model itself is called, so that the block receives its masks and positions; the earlier blocks return `before`
+    without computing anything, and the later ones are not reached. If `index` is past the last block, the layers after
+    the blocks run, and the result is None.
     """
 
-    def catch(_, __, output):
-        raise _Caught(output)
+    def stop(_: nn.Module, args: object, output: object) -> None:
+        raise _BlockOutput(output)
 
-    hooks = [block.register_forward_hook(catch) for block in blocks[index : index + 1]]
+    hooks = [block.register_forward_hook(stop) for block in blocks[index : index + 1]]
     try:
-        with _forward_replaced(blocks[:index], lambda *_, **__: before):
+        with _replace_forward(blocks[:index], lambda *_, **__: before):
             run_batch(model, batch)
-    except _Caught as caught:
-        return caught.output
+            return None
+    except _BlockOutput as stopped:
+        return stopped.args[0]
     finally:
         for hook in hooks:
             hook.remove()
 
 
 @contextmanager
-def _forward_replaced(modules: Sequence[nn.Module], forward: Callable) -> Iterator[None]:
-    own = [vars(module).get("forward") for module in modules]  # None: that of the class
+def _replace_forward(modules: Sequence[nn.Module], forward: Callable[..., object]) -> Iterator[None]:
+    own = [vars(module).get("forward") for module in modules]  # None: the method of the class
     try:
         for module in modules:
             module.forward = forward
@@ -123,11 +136,11 @@ def _forward_replaced(modules: Sequence[nn.Module], forward: Callable) -> Iterat
                 module.forward = before
 
 
-def _blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]:
+def _find_blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]:
     try:
         return list(find_layout(model).blocks)
     except ValueError as error:
         raise ValueError(
-            f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, and so must go block by block; "
+            f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, so they must go block by block; "
             f"raise batch_tokens or lower num_samples, because: {error}"
         ) from None

@@ -1,43 +1,47 @@
-"""Structured pruning: whole neurons, heads or layers go, first behind a mask, then for good."""
+"""Structured pruning: whole units (neurons, attention heads or blocks) are first masked, and then cut out."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
-from pruning_course import scores as scoring
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
-from pruning_course.models import find_layout, find_units
-from pruning_course.pruners import importance as measures
+from pruning_course.models import Units, find_layout, find_units
+from pruning_course.pruners.importance import block_influence, block_norms, gate_gradients, unit_norms
 from pruning_course.pruners.manager import PruningManager
 from pruning_course.pruners.unit_masks import mask_blocks, mask_units
+from pruning_course.scores import protect, survivors
 from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
 
-PARTS = {"neuron": "ffn", "head": "attention", "layer": "encoder"}  # what `prunable_layers` calls what holds them
+ROLES = {"neuron": "ffn", "head": "attention", "layer": "encoder"}  # the role of the layers that hold the units
 IMPORTANCES = {"neuron": ("norm", "gradient"), "head": ("norm", "gradient"), "layer": ("norm", "influence")}
 
 
 class StructuredPruner(PruningManager):
-    """Remove whole neurons, heads or layers. `prune()` masks them, `shrink()` then cuts them out.
+    """Removes whole units: neurons, attention heads or blocks. `prune()` masks them, then `shrink()` cuts them out.
+
+    Scores, comparisons, `target_sparsity` and `removal` are about units; `masks`, `layers` and `get_sparsity` are about
+    the weights and biases that belong to these units.
 
     Args:
-        target_sparsity: the share of the neurons, heads or layers to remove: `round(share * count)` of each block, or
-            of the model with `global_pruning` and for layers. Among equals, those with lower numbers are kept.
-        prune_layers: which layers they may be taken from: "all", "encoder", or the part that holds them ("ffn" for
-            neurons, "attention" for heads). The masks, and `.layers`, are those of the part that holds them.
-        structure: "neuron" (of an FFN), "head" (under grouped-query attention, a key-value head with its queries) or
-            "layer" (a block).
-        importance: "norm", the L2 norm of all weights and biases that belong to the unit; needs no data. "gradient" for
-            neurons and heads: how much the loss feels a gate on the unit (`gate_gradients`). "influence" for layers:
-            how much a block turns what passes through it (`block_influence`). The last two need `calibrate` first.
-        global_pruning: True compares the units of all blocks with each other. For layers there is nothing else.
-        min_kept: with `global_pruning`, so many units are left in each block (layers: in the model) at least.
+        model: is pruned in place.
+        target_sparsity: the share of units to remove: `round(share * count)` of each block, or of the model with
+            `global_pruning` and for blocks. If importances are equal, the unit with the higher number is removed first.
+        prune_layers: "all", "encoder", or the role of the layers that hold the units, which is "ffn" for neurons and
+            "attention" for attention heads. The masks always cover that role.
+        structure: "neuron" (of an FFN), "head" (an attention head; with grouped-query attention, a key-value head with
+            its queries) or "layer" (a block).
+        importance: "norm", the L2 norm of all weights and biases of the unit. "gradient", for neurons and attention
+            heads: how much the loss depends on a gate at the unit (`gate_gradients`). "influence", for blocks: how much
+            a block turns its input (`block_influence`). The last two need `calibrate` first.
+        global_pruning: True compares the units of all blocks with each other, which is always so for blocks.
+        min_kept: with `global_pruning`, each block (for blocks: the model) keeps at least this number of units.
 
-    Attributes: `removal`, what `prune` masked; and those of `PruningManager`, where `target_sparsity` counts units.
-
-    Raises ValueError as `PruningManager`; for a model of no known family; an unknown structure or importance, one that
-    the structure does not have; a part without such units; a target that leaves no layer, or fewer than `min_kept`.
+    Raises ValueError if the target is outside [0, 1] or leaves fewer than `min_kept` units or no block, the structure
+    or importance is unknown, `prune_layers` has no such units, the model does not belong to a known family, or
+    `torch.nn.utils.prune` masks a layer.
     """
 
     def __init__(
@@ -50,87 +54,95 @@ class StructuredPruner(PruningManager):
         global_pruning: bool = False,
         min_kept: int = 1,
     ):
-        _check_choice("structure", structure, PARTS)
+        _check_choice("structure", structure, ROLES)
         _check_choice(f"importance for {structure}s", importance, IMPORTANCES[structure])
-        part = PARTS[structure]
-        if prune_layers not in ("all", "encoder", part):
+        role = ROLES[structure]
+        roles = dict.fromkeys(("all", "encoder", role))
+        if prune_layers not in roles:
             raise ValueError(
                 f"prune_layers is {prune_layers!r}, which has no {structure}s; for {structure}s it can be "
-                f"{', '.join(repr(name) for name in dict.fromkeys(('all', 'encoder', part)))}."
+                f"{', '.join(map(repr, roles))}."
             )
         if not is_count(min_kept, 0):
-            raise ValueError(f"min_kept is {min_kept!r}; it is a whole number, at least 0.")
-        super().__init__(model, target_sparsity, part)
+            raise ValueError(f"min_kept is {min_kept!r}; it must be a whole number of at least 0.")
+        super().__init__(model, target_sparsity, role)
         self.structure = structure
         self.importance = importance
         self.global_pruning = global_pruning or structure == "layer"
         self.min_kept = min_kept
         self.importances: dict[str, Tensor] | None = None
-        self._kept: dict[str, Tensor] | None = None
-        self._last_counts: dict | None = None  # after `shrink`
+        self._kept_units: dict[str, Tensor] = {}  # block (or "layers") to bool (units,); empty before `prune`
+        self._last_counts: dict[str, Any] | None = None  # after `shrink`
         self._check_target()
 
-    def calibrate(self, batches: Iterable, num_samples: int = 512) -> "StructuredPruner":
-        """Measure the importance of every unit on the first `num_samples` samples of `batches`.
+    def calibrate(self, batches: Iterable[object], num_samples: int = 512) -> "StructuredPruner":
+        """Measure the importance of every unit on the first `num_samples` samples of `batches`; return itself.
 
-        What a batch can be, and what is raised, as `input_norms`. Gradients need a loss, so those batches hold `labels`
-        as the model takes them (or are pairs of inputs and labels); a causal language model without labels learns to
-        predict its own input. ValueError where there is no loss, or the importance needs no data. Returns itself.
+        `input_norms` describes the batches. For gradients they also hold `labels`, as the model takes them, or are
+        pairs of inputs and labels; a causal language model without labels predicts its own input.
+
+        Raises ValueError if the importance needs no data, there are no samples, labels or loss, no real token reaches a
+        block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError
+        if `batches` is not an iterable of batches.
         """
         if self.importance == "norm":
-            raise ValueError("importance is 'norm', which is read off the weights; there is nothing to calibrate.")
+            raise ValueError("importance is 'norm', which is computed from the weights; there is nothing to calibrate.")
         if self.importance == "influence":
-            self.importances = {"layers": measures.block_influence(self.model, batches, num_samples)}
+            self.importances = {"layers": block_influence(self.model, batches, num_samples)}
         else:
-            self.importances = measures.gate_gradients(self.model, self._units(), batches, num_samples)
+            self.importances = gate_gradients(self.model, self._find_units(), batches, num_samples)
         return self
 
     def scores(self) -> Mapping[str, Tensor]:
-        """The importance of every unit: block (or "layers") to float (units,). RuntimeError where data are missing."""
+        """Return the importance of every unit: name of the block (or "layers") to a float tensor (units,).
+
+        Raises RuntimeError if the importance needs data and `calibrate` has not been called.
+        """
         if self.importance == "norm":
             if self.structure == "layer":
-                return measures.block_norms(find_layout(self.model), self.layers)
-            return measures.unit_norms(self.model, self._units())
+                return block_norms(find_layout(self.model), self.layers)
+            return unit_norms(self.model, self._find_units())
         if self.importances is None:
             raise RuntimeError(f"There is no importance by {self.importance} yet; call calibrate(batches) first.")
         return self.importances
 
-    def _choose(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    def prune(self) -> Masks:
+        """Mask the least important units, with their biases, so that the target share is pruned; return the masks.
+
+        Raises RuntimeError if the importance needs data and `calibrate` has not been called, and after `shrink`;
+        ValueError if an importance is NaN.
+        """
+        self._check_not_shrunk("prune")
+        self._kept_units = self._select_units(survivors(self.scores(), self._kept_units), self.target_sparsity)
+        if self.structure == "layer":
+            return self._mask(mask_blocks(self.layers, find_layout(self.model), self._kept_units["layers"]))
+        return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
+
+    def _select_units(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
         if not self.global_pruning:
             return keep_per_tensor(scores, sparsity)
         self._check_target()
-        floor = {}
+        protected: dict[str, Tensor] = {}
         for name, score in scores.items():
-            share = max(0, len(score) - self.min_kept) / len(score)
-            floor |= keep_per_tensor({name: score}, share)
-        return keep_globally(scoring.protect(scores, floor), sparsity)
-
-    def prune(self) -> Masks:
-        """Mask the units of least importance, biases included, at the target share; returns the masks.
-
-        Earlier calls are included. RuntimeError without the data that the importance needs, or after `shrink`.
-        """
-        self._check_not_shrunk("prune")
-        scores = self.scores()
-        self._kept = self._choose(scoring.survivors(scores, self._kept or {}), self.target_sparsity)
-        keep = self._masks()
-        self.masks = self.masks.restrict(keep) if self.masks else Masks.apply(self.model, keep)
-        return self.masks
+            protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score))
+        return keep_globally(protect(scores, protected), sparsity)
 
     @property
     def removal(self) -> Removal:
-        """What `prune` masked, and `shrink` cuts or has cut; nothing before `prune`."""
-        gone = {name: (~kept).nonzero().flatten().tolist() for name, kept in (self._kept or {}).items()}
+        """The units that `prune` has masked, and that `shrink` cuts or has cut; empty before `prune`."""
+        removed = {name: (~kept).nonzero().flatten().tolist() for name, kept in self._kept_units.items()}
         if self.structure == "layer":
-            return Removal(layers=gone.get("layers", ()))
-        by_block = {int(name.rpartition(".")[2]): numbers for name, numbers in gone.items()}
-        return Removal(**{f"{self.structure}s": by_block})
+            return Removal(layers=removed.get("layers", ()))
+        by_block = {int(name.rpartition(".")[2]): numbers for name, numbers in removed.items()}
+        return Removal(neurons=by_block) if self.structure == "neuron" else Removal(heads=by_block)
 
     def shrink(self) -> nn.Module:
-        """Cut out for good what `prune` masked; returns the model, changed in place as `pruning_course.shrink` says.
+        """Cut out what `prune` has masked, in place as `pruning_course.shrink` does, and return the model.
 
-        The masks and their hold end here, and `get_sparsity` goes on reporting what was removed. RuntimeError before
-        `prune`, and the second time.
+        Afterwards there are no masks, no optimizer is held, and `get_sparsity` still reports what was removed.
+
+        Raises RuntimeError before `prune` and if called again; ValueError if blocks are to be removed from a model that
+        divides attention scores by the number of the block.
         """
         self._check_not_shrunk("shrink")
         if self.masks is None:
@@ -141,28 +153,25 @@ class StructuredPruner(PruningManager):
         self.masks, self._last_counts = None, counts
         return self.model
 
-    def get_sparsity(self) -> dict:
+    def get_sparsity(self) -> dict[str, Any]:
+        """Count the pruned weights in the masks, also after `shrink`; for the keys see `PruningManager`."""
         return self._last_counts or super().get_sparsity()
 
     def undo(self) -> None:
-        """Put every removed weight back, bit for bit. RuntimeError after `make_pruning_permanent` or `shrink`."""
+        """Put all removed weights back, bit for bit. Raises RuntimeError after `make_pruning_permanent` or `shrink`."""
         self._check_not_shrunk("undo")
         super().undo()
-        self._kept = None
+        self._kept_units = {}
 
     def make_pruning_permanent(self) -> None:
+        """Forget the removed weights; the zeros stay. Raises RuntimeError before `prune` and after `shrink`."""
         self._check_not_shrunk("make_pruning_permanent")
         super().make_pruning_permanent()
 
-    def _units(self) -> dict:
-        """Block name to its units, where it has any."""
+    def _find_units(self) -> dict[str, Units]:
+        """Return the name of each block that has units, with these units."""
         layout = find_layout(self.model)
         return {f"{layout.path}.{group.block}": group for group in find_units(layout, self.structure) if group.count}
-
-    def _masks(self) -> dict[str, Tensor]:
-        if self.structure != "layer":
-            return mask_units(self.layers, self._units(), self._kept)
-        return mask_blocks(self.layers, find_layout(self.model), self._kept["layers"])
 
     def _check_target(self) -> None:
         if not self.global_pruning:
@@ -170,20 +179,20 @@ class StructuredPruner(PruningManager):
         if self.structure == "layer":
             counts, least = [len(find_layout(self.model).blocks)], max(1, self.min_kept)
         else:
-            counts, least = [group.count for group in self._units().values()], self.min_kept
-        total, floor = sum(counts), sum(min(least, count) for count in counts)
-        gone = round(self.target_sparsity * total)
-        if total - gone < floor:
+            counts, least = [group.count for group in self._find_units().values()], self.min_kept
+        total, must_stay = sum(counts), sum(min(least, count) for count in counts)
+        removed = round(self.target_sparsity * total)
+        if total - removed < must_stay:
             raise ValueError(
-                f"target_sparsity {self.target_sparsity} removes {gone} of {total} {self.structure}s, but {floor} must "
-                f"be left (min_kept is {self.min_kept})."
+                f"target_sparsity {self.target_sparsity} removes {removed} of {total} {self.structure}s, but "
+                f"{must_stay} must be left (min_kept is {self.min_kept})."
             )
 
     def _check_not_shrunk(self, call: str) -> None:
         if self._last_counts is not None:
-            raise RuntimeError(f"The model is shrunk, what was removed is gone: {call}() is no longer possible.")
+            raise RuntimeError(f"The model is shrunk already, so {call}() is no longer possible.")
 
 
-def _check_choice(what: str, given: str, known: Iterable[str]) -> None:
-    if given not in known:
-        raise ValueError(f"{what} is {given!r}; it can be {', '.join(map(repr, known))}.")
+def _check_choice(what: str, choice: str, known: Iterable[str]) -> None:
+    if choice not in known:
+        raise ValueError(f"{what} is {choice!r}; it can be {', '.join(map(repr, known))}.")

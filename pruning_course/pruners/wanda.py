@@ -1,4 +1,4 @@
-"""Wanda: a weight counts for its size times the size of what it multiplies."""
+"""Wanda: the importance of a weight is its size times the size of the inputs that it multiplies."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,28 +12,31 @@ from pruning_course.counts import is_count
 from pruning_course.masks import Masks
 from pruning_course.models import out_in
 from pruning_course.pruners.manager import PruningManager
-from pruning_course.pruners.sequential import on_the_way_through
+from pruning_course.pruners.sequential import prune_on_the_way
 from pruning_course.scores import Scores, survivors, wanda
 from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor
 
 
 class WandaPruner(PruningManager):
-    """Remove the weights of smallest abs(w) times input norm (Sun et al. 2023, arXiv 2306.11695).
+    """Removes the weights of smallest abs(w) times input norm (Sun et al. 2023, arXiv 2306.11695).
 
     Call `calibrate(batches)`, then `prune()`.
 
     Args:
-        target_sparsity: None means 0.5, or what `group` says: with (n, m) it is 1 - n / m.
+        model, prune_layers: as in `PruningManager`.
+        target_sparsity: None means 0.5, or with the group (n, m) the sparsity 1 - n / m.
         group: where weights are compared: "row" (the inputs of one output, as in the paper), "tensor" (a whole weight),
             or a pair (n, m): of every m neighbours along the inputs the n best are KEPT.
         norm: "l2" or "l1" of each input channel; see `InputNorms`.
-        sequential: False measures all layers of the dense model in one go. True measures and prunes layer by layer on
-            the way through the model, so that each layer is calibrated on what its pruned predecessors give it.
-        batch_tokens: with `sequential`, how many tokens, padding included, may go through the model at once. More than
-            these go block by block and batch by batch; see `on_the_way_through` for the difference.
+        sequential: False measures all layers of the dense model in one pass. True measures and prunes layer by layer on
+            the way through the model, so that each layer is measured on the outputs of pruned layers.
+        batch_tokens: with `sequential`, how many tokens, padding included, may go through the model at once. More
+            tokens go block by block and batch by batch; `prune_on_the_way` explains the difference.
 
-    Other arguments, and what is raised, as `PruningManager`; ValueError too for an unknown group or norm, or a target
-    that contradicts (n, m).
+    Attributes: those of `PruningManager`, and `norms` (None before `calibrate`; with `sequential`, before `prune`).
+
+    Raises ValueError if the target is outside [0, 1] or contradicts (n, m), the group or norm is unknown,
+    `prune_layers` is unknown or needs a known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class WandaPruner(PruningManager):
     ):
         super().__init__(model, _resolve_target(target_sparsity, group), prune_layers)
         self._select = partial(_keep_in_groups, self.layers, group)
-        InputSums((), norm)  # refuses an unknown norm now
+        InputSums((), norm)  # raises for an unknown norm now
         self.group = group
         self.norm = norm
         self.sequential = sequential
@@ -56,11 +59,14 @@ class WandaPruner(PruningManager):
         self.norms: InputNorms | None = None
         self._samples: list[Batch] | None = None
 
-    def calibrate(self, batches: Iterable, num_samples: int = 512) -> "WandaPruner":
-        """Measure the input norms of the chosen layers on the first `num_samples` samples of `batches`.
+    def calibrate(self, batches: Iterable[object], num_samples: int = 512) -> "WandaPruner":
+        """Measure the input norms of the chosen layers on the first `num_samples` samples of `batches`; return itself.
 
-        What a batch can be, and what is raised, as `input_norms`. With `sequential` the batches are only kept: `prune`
-        makes the pass. Returns itself.
+        `input_norms` describes the batches. With `sequential` they are only stored, and `prune` measures.
+
+        Raises ValueError if there are no samples, no real token reaches a layer, an input is NaN or infinite, an
+        attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if
+        `batches` is not an iterable of batches.
         """
         if self.sequential:
             self._samples = list(take_samples(batches, num_samples))
@@ -69,23 +75,25 @@ class WandaPruner(PruningManager):
         return self
 
     def scores(self) -> Mapping[str, Tensor]:
+        """Return the scores: layer name to a tensor in the shape of its weight. Raises RuntimeError without norms."""
         if self.norms is None:
             raise RuntimeError("There are no input norms yet; call calibrate(batches) before prune().")
         return wanda(self.layers, self.norms)
 
     def prune(self) -> Masks:
-        """Mask the model at the target sparsity; returns the masks. RuntimeError before `calibrate`.
+        """Mask the model so that its sparsity, earlier calls included, is the target; return the masks.
 
-        With `sequential`, raises what `input_norms` raises, and then leaves a model that was dense as it was.
+        Raises RuntimeError before `calibrate`. Raises ValueError with `sequential` if no real token reaches a layer, an
+        input is NaN or infinite, or there are more than `batch_tokens` tokens and no known family; a model that was
+        dense is then unchanged.
         """
         if not self.sequential:
             return super().prune()
         if self._samples is None:
             raise RuntimeError("There are no batches yet; call calibrate(batches) before prune().")
         dense = self.masks is None
-        masks = self.masks = Masks(self.model, self.layers) if dense else self.masks
-        sums = {}
-        counts = {}
+        masks = self.masks = self.masks or Masks(self.model, self.layers)
+        sums, counts = {}, {}
         try:
             with tqdm(total=len(self.layers), desc="Pruning", unit=" layers") as bar:
 
@@ -95,7 +103,7 @@ class WandaPruner(PruningManager):
                     masks.restrict(self._select(survivors(scores, masks), self.target_sparsity))
                     bar.update()
 
-                on_the_way_through(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
+                prune_on_the_way(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
         except BaseException:
             if dense:
                 self.undo()
@@ -109,7 +117,7 @@ def _keep_in_groups(
 ) -> dict[str, Tensor]:
     if group == "tensor":
         return keep_per_tensor(scores, sparsity)
-    # Rows are outputs; a Conv1D stores them as columns.
+    # Rows are outputs, which a Conv1D stores as columns.
     by_output = Scores(scores, lambda name: out_in(layers[name], scores[name]))
     keep = keep_per_row(by_output, sparsity) if group == "row" else keep_n_of_m(by_output, *group)
     return {name: out_in(layers[name], mask).contiguous() for name, mask in keep.items()}

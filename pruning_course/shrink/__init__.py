@@ -1,4 +1,4 @@
-"""Cut neurons, heads and layers out of a transformer for good: smaller matrices, fewer layers, a model that works."""
+"""Cut neurons, attention heads and blocks out of a transformer, which leaves smaller matrices and fewer blocks."""
 
 from pruning_course.shrink.cut import shrink
 from pruning_course.shrink.removal import Removal

@@ -1,10 +1,21 @@
-"""Cut neurons, heads and layers out of a transformer for good."""
+"""Cut neurons, attention heads and blocks out of a transformer."""
 
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from pruning_course.models import Constant, HeadlessAttention, Layout, Units, find_layout, find_units, head_size
+from pruning_course.models import (
+    Constant,
+    HeadlessAttention,
+    Layout,
+    Units,
+    bias_of,
+    find_layout,
+    find_units,
+    head_size,
+    out_in,
+    weight_of,
+)
 from pruning_course.shrink.folding import fold_constants
 from pruning_course.shrink.removal import Removal
 from pruning_course.shrink.settings import check_settings, write_settings
@@ -13,37 +24,37 @@ from pruning_course.shrink.settings import check_settings, write_settings
 def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
     """Cut what `removal` names out of `model`, in place, and return it.
 
-    A neuron is a row of one matrix and a column of the next (with a gate: of two, and of the next), a head rows of the
-    query, key and value projections and columns of the output projection. What is left computes as before: the smaller
-    model gives what the model gives whose removed neurons and heads are set to zero, biases included. Blocks are
-    taken out of the list, and a decoder's blocks renumbered for its cache.
+    A neuron is a row of one matrix (of two, if there is a gate) and a column of the next. An attention head consists of
+    rows of the query, key and value projections and columns of the output projection. The smaller model computes what
+    the model computes if the removed neurons and attention heads, with their biases, are set to zero. Removed blocks
+    leave the list, and the remaining blocks of a decoder are renumbered for its cache.
 
-    With `fold`, a neuron or head that is removed but still gives a constant, because only the weights that lead into it
-    are 0 and not its bias, adds that constant to the bias of the next layer: then the smaller model gives exactly what
-    the model gave. See `pruning_course.shrink.folding`.
+    A block may lose all neurons or all attention heads: the layer that leads out becomes a `Constant`, its bias, and an
+    attention without attention heads a `HeadlessAttention`. `measure_blocks` counts what each block has left.
 
-    A block may lose all neurons or all heads: its layer that leads out becomes a `Constant` (its bias), and an
-    attention without heads a `HeadlessAttention`. `sizes` reads the widths of every block.
+    The cut weights are new Parameters with the dtype, device and requires_grad of the old ones, so the optimizer must
+    be created afterwards. The config states what it can express: the number of blocks, and a width that all blocks
+    share. The meta device works, too.
 
-    Cut weights are new Parameters with the dtype, device and requires_grad of the old: make the optimizer afterwards.
-    The config says what it can express (the number of layers; a width that all blocks share). Works on the meta device.
+    Args:
+        fold: add the constant output of removed units to the next bias, so that the smaller model computes exactly what
+            the model computed. A unit is constant if the weights that lead into it are 0 while its bias is not.
 
-    Raises:
-        ValueError: a model of no known family, something to remove that the model lacks, all layers, or layers of a
-            GPT-2 that divides attention scores by the layer's number (`scale_attn_by_inverse_layer_idx`); with `fold`,
-            a constant and no bias to add it to. The model is then as it was.
+    Raises ValueError if the model does not belong to a known family, lacks something that should be removed, would lose
+    all blocks, or would lose some and divides attention scores by the number of the block; with `fold`, if there is a
+    constant and no bias that could take it. The model is then unchanged.
     """
     removal.check(model)
     layout = find_layout(model)
     check_settings(layout, removal)
     if fold:
         fold_constants(model, layout, removal)
-    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in find_units(layout, kind):
-            if group.block in gone and group.block not in removal.layers:
+    for structure, removed in (("neuron", removal.neurons), ("head", removal.heads)):
+        narrow = _narrow_ffn if structure == "neuron" else _narrow_attention
+        for group in find_units(layout, structure):
+            if group.block in removed and group.block not in removal.layers:
                 keep = torch.ones(group.count, dtype=torch.bool)
-                keep[list(gone[group.block])] = False
-                narrow = _narrow_ffn if kind == "neuron" else _narrow_attention
+                keep[list(removed[group.block])] = False
                 narrow(model, layout, group, keep)
     for block in reversed(removal.layers):
         del layout.blocks[block]
@@ -60,10 +71,10 @@ def _narrow_ffn(model: nn.Module, layout: Layout, group: Units, keep: Tensor) ->
         _cut(model, group, keep)
         _write(block.get_submodule(_parent(family.ffn_out)), ("intermediate_size",), int(keep.sum()))
         return
-    out = _make_constant(block.get_submodule(family.ffn_out))
+    constant = _make_constant(block.get_submodule(family.ffn_out))
     for layer in family.ffn_in:
-        block.set_submodule(layer, nn.Identity())  # what comes in goes through to the constant, which ignores it
-    block.set_submodule(family.ffn_out, out)
+        block.set_submodule(layer, nn.Identity())  # passes its input on to the constant, which ignores the values
+    block.set_submodule(family.ffn_out, constant)
 
 
 def _narrow_attention(model: nn.Module, layout: Layout, group: Units, keep: Tensor) -> None:
@@ -74,13 +85,13 @@ def _narrow_attention(model: nn.Module, layout: Layout, group: Units, keep: Tens
         _write(attention, family.heads, queries)
         _write(attention, family.width, queries * head_size(attention))
         return
-    out = _make_constant(block.get_submodule(family.attention_output))
+    constant = _make_constant(block.get_submodule(family.attention_output))
     block.set_submodule(_parent(family.qkv[0]), HeadlessAttention(getattr(attention, "layer_idx", None)))
-    block.set_submodule(family.attention_output, out)
+    block.set_submodule(family.attention_output, constant)
 
 
 def _write(module: nn.Module, names: tuple[str, ...], size: int) -> None:
-    """Modules carry their own sizes, under names that differ between versions: set those that it has."""
+    """Set those attributes that `module` has: modules store their sizes under names that differ between versions."""
     for name in names:
         if hasattr(module, name):
             setattr(module, name, size)
@@ -95,7 +106,7 @@ def _cut(model: nn.Module, group: Units, keep: Tensor) -> None:
         layer = model.get_submodule(name)
         kept = rows[keep].flatten().sort().values
         _select(layer, "weight", kept, dim=1 if isinstance(layer, Conv1D) else 0)
-        if layer.bias is not None:
+        if bias_of(layer) is not None:
             _select(layer, "bias", kept, dim=0)
         setattr(layer, "nf" if isinstance(layer, Conv1D) else "out_features", len(kept))
     for name, columns in group.columns.items():
@@ -106,18 +117,17 @@ def _cut(model: nn.Module, group: Units, keep: Tensor) -> None:
 
 
 def _select(layer: nn.Module, name: str, kept: Tensor, dim: int) -> None:
-    old = getattr(layer, name)
+    old = layer.get_parameter(name)
     new = old.detach().index_select(dim, kept.to(old.device))
     setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
 
 
 def _make_constant(layer: nn.Module) -> Constant:
-    outputs = layer.weight.shape[1 if isinstance(layer, Conv1D) else 0]
-    return Constant(outputs, layer.bias)
+    return Constant(out_in(layer, weight_of(layer)).shape[0], bias_of(layer))
 
 
 def _renumber(blocks: nn.ModuleList) -> None:
     for number, block in enumerate(blocks):
         for module in block.modules():
             if isinstance(getattr(module, "layer_idx", None), int):
-                module.layer_idx = number
+                _write(module, ("layer_idx",), number)

@@ -1,45 +1,47 @@
-"""A removed unit that gives the same for every input leaves that to the next bias."""
+"""A removed unit whose output does not depend on the input adds this constant to the next bias."""
 
+from collections.abc import Callable
 from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
 
-from pruning_course.models import Layout, Units, find_units, out_in
+from pruning_course.models import Layout, Units, bias_of, find_units, out_in, weight_of
 from pruning_course.shrink.removal import Removal
 
 
 @torch.no_grad()
 def fold_constants(model: nn.Module, layout: Layout, removal: Removal) -> None:
-    """Add what the constant ones among the units of `removal` give out to the bias of the layer that they lead to.
+    """Add the outputs of the constant units in `removal` to the bias of the layer that they lead to.
 
-    A neuron is constant where all its incoming weights are 0: it gives activation(bias), times the other bias behind a
-    gate. A head is constant where its value weights are 0: attention sums to 1, so whatever it looks at, it gives its
-    value bias. What is not constant adds nothing. (torch.ao.pruning does so for neurons.)
+    A neuron is constant if all its incoming weights are 0: its output is activation(bias), times the other bias if
+    there is a gate. An attention head is constant if its value weights are 0: attention weights sum to 1, so its output
+    is its value bias. Other units add nothing. (torch.ao.pruning does the same for neurons.)
 
-    Raises ValueError, before anything is changed, where there is something to add and no bias to add it to.
+    Raises ValueError, before anything is changed, if a sum is not 0 and there is no bias that could take it.
     """
     sums = []
-    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in find_units(layout, kind):
-            chosen = torch.tensor(gone.get(group.block, ()), dtype=torch.long)
+    for structure, removed in (("neuron", removal.neurons), ("head", removal.heads)):
+        compute = _compute_neurons if structure == "neuron" else _compute_heads
+        for group in find_units(layout, structure):
+            chosen = torch.tensor(removed.get(group.block, ()), dtype=torch.long)
             if len(chosen):
-                compute = _compute_neurons if kind == "neuron" else _compute_heads
                 constants = compute(model, layout, group, chosen)  # (chosen, columns of each)
                 [(name, columns)] = group.columns.items()
-                layer = model.get_submodule(name)
-                weight = out_in(layer, layer.weight)[:, columns[chosen].flatten().to(layer.weight.device)]
-                sums.append((name, layer, weight.to(constants) @ constants.flatten()))
-    for name, layer, added in sums:
-        if layer.bias is None and added.any():
-            raise ValueError(f"{name} has no bias that could take what the removed units always give; use fold=False.")
-    for _, layer, added in sums:
-        if layer.bias is not None:
-            layer.bias.copy_(layer.bias.to(added) + added)
+                weight = weight_of(model.get_submodule(name))
+                of_chosen = out_in(model.get_submodule(name), weight)[:, columns[chosen].flatten().to(weight.device)]
+                sums.append((name, of_chosen.to(constants) @ constants.flatten()))
+    biases = {name: bias_of(model.get_submodule(name)) for name, _ in sums}
+    for name, constant in sums:
+        if biases[name] is None and constant.any():
+            raise ValueError(f"{name} has no bias that could take the constant of the removed units; use fold=False.")
+    for name, constant in sums:
+        if (bias := biases[name]) is not None:
+            bias.copy_(bias.to(constant) + constant)
 
 
 def _compute_neurons(model: nn.Module, layout: Layout, group: Units, chosen: Tensor) -> Tensor:
-    activation = attrgetter(layout.family.activation)(layout.blocks[group.block])
+    activation: Callable[[Tensor], Tensor] = attrgetter(layout.family.activation)(layout.blocks[group.block])
     inner, *others = [_read_biases(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
     constants = activation(inner)
     for other in others:
@@ -48,7 +50,7 @@ def _compute_neurons(model: nn.Module, layout: Layout, group: Units, chosen: Ten
 
 
 def _compute_heads(model: nn.Module, layout: Layout, group: Units, chosen: Tensor) -> Tensor:
-    name = [*group.rows][-1]  # values come last, in a fused layer too
+    name = [*group.rows][-1]  # values come last, also in a fused layer
     [columns] = group.columns.values()
     values = group.rows[name][chosen]
     if len(layout.family.qkv) == 1:
@@ -58,9 +60,10 @@ def _compute_heads(model: nn.Module, layout: Layout, group: Units, chosen: Tenso
 
 
 def _read_biases(layer: nn.Module, rows: Tensor) -> Tensor:
-    """The biases of `rows` (any shape) of a layer, float32 at least; NaN where the weights of a row are not all 0."""
-    rows = rows.to(layer.weight.device)
-    constant = ~out_in(layer, layer.weight)[rows].any(-1)
-    dtype = torch.promote_types(layer.weight.dtype, torch.float32)
-    bias = constant.new_zeros(constant.shape, dtype=dtype) if layer.bias is None else layer.bias[rows].to(dtype)
-    return bias.where(constant, torch.nan)
+    """Return the biases of `rows` (any shape), float32 or float64; NaN if the weights of a row are not all 0."""
+    weight, bias = weight_of(layer), bias_of(layer)
+    rows = rows.to(weight.device)
+    constant = ~out_in(layer, weight)[rows].any(-1)
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    biases = torch.zeros_like(constant, dtype=dtype) if bias is None else bias[rows].to(dtype)
+    return biases.where(constant, torch.nan)

@@ -1,6 +1,7 @@
-"""What the config of a shrunk model says."""
+"""Bring the config of a shrunk model in line with its blocks."""
 
 import copy
+from typing import Any
 
 from torch import nn
 
@@ -9,18 +10,18 @@ from pruning_course.shrink.removal import Removal
 
 
 def check_settings(layout: Layout, removal: Removal) -> None:
-    """ValueError where a block computes something from its own number, so that those after it would change."""
+    """Raise ValueError if blocks are to be removed and the others compute something from their own number."""
     if removal.layers and getattr(layout.config, "scale_attn_by_inverse_layer_idx", False):
         raise ValueError(
             "The attention scores of this model are divided by the number of the layer "
-            "(scale_attn_by_inverse_layer_idx), so no layer can be taken out without changing those after it."
+            "(scale_attn_by_inverse_layer_idx), so removing a layer would change the layers after it."
         )
 
 
 def write_settings(model: nn.Module, layout: Layout, removal: Removal) -> None:
-    """Bring the config in line with the blocks of `model`, which have lost `removal`, as far as it has words for it.
+    """Write the sizes of the blocks of `model`, which have lost `removal`, into the config if it can express them.
 
-    The number of layers always. A width only where all blocks have the same and `from_pretrained` would build it.
+    It can always express the number of blocks, but a width only if all blocks share it and transformers accepts it.
     """
     config, family, sizes = _own_config(model, layout), layout.family, measure_blocks(layout)
     neurons, heads = {size.neurons for size in sizes}, {size.heads for size in sizes}
@@ -32,16 +33,16 @@ def write_settings(model: nn.Module, layout: Layout, removal: Removal) -> None:
     if family.has_head_dim and len(heads) == 1 and 0 not in heads:
         attention = layout.attention_of(0)
         [count] = heads
-        queries = count * attention.num_key_value_groups
+        queries = count * getattr(attention, "num_key_value_groups", 1)
         if config.hidden_size % queries == 0:  # transformers 5 refuses other configs
             config.head_dim = attention.head_dim
             config.num_key_value_heads, config.num_attention_heads = count, queries
 
 
-def _own_config(model: nn.Module, layout: Layout):
-    """The config of the blocks, after `model` has got a copy of it.
+def _own_config(model: nn.Module, layout: Layout) -> Any:
+    """Replace the config of the blocks by a copy, and return it.
 
-    Another model may hold the same one, and LLaMA reads its number of layers from it at every call.
+    Another model may share the config, and LLaMA reads its number of blocks from it at every call.
     """
     own = copy.deepcopy(layout.config)
     for module in model.modules():
