@@ -145,7 +145,7 @@ def test_tables_of_one_name_are_one_experiment(tmp_path):
         ("[[experiment]]\nseed = 1", "the name None"),
         ("seed = 1", "has no [[experiment]] table"),
         ("experiment = 'a'", "has no [[experiment]] table"),
-        ("seed = ", "is no TOML"),
+        ("seed = ", "is not TOML"),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused(tmp_path, text, says):
