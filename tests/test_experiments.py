@@ -185,6 +185,8 @@ def test_a_fifth_is_kept_and_equal_texts_stay_together():
 def test_model_and_data_come_together():
     with pytest.raises(ValueError, match="are needed together, or neither"):
         Source(model="x")
+    with pytest.raises(ValueError, match="The separator of labels is empty"):
+        Source("x", "y.csv", separator="")
 
 
 def without_seconds(result: dict) -> dict:

@@ -218,6 +218,15 @@ def test_a_metric_sees_the_rows_in_their_order():
     assert not logits.is_inference() and logits.device.type == "cpu"
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_the_loss_sees_training_labels_only_and_those_in_a_dtype_that_it_takes(ahead):
+    whole = relabelled(lambda x: (x[:, :3] > 0).long())  # integers, which this loss does not take
+    binary = nn.functional.binary_cross_entropy_with_logits
+    classes = relabelled(lambda x: x.abs().argmax(1) % 3)  # nor these
+    history = fine_tune_after_pruning(net(), whole if ahead else stream(whole), classes, None, FAST, loss=binary)
+    assert history.has_f1 and len(history.train_loss) == 2
+
+
 def test_labels_of_every_token():
     torch.manual_seed(0)
     model = BertForTokenClassification(BertConfig(**SMALL, num_labels=3))

@@ -29,7 +29,8 @@ class Checks:
         self.model, self.config, self.accelerator = model, config, accelerator
         self.loss, self.metric, self.teacher = loss, metric, teacher
         self.logits: torch.Size | None = None  # of a row
-        self.has_own_loss: bool | None = None
+        self.loss_is_known = False
+        self.has_own_loss: bool | None = None  # the model; None until somebody asks
 
     def read_ahead(self, train_loader: Iterable, val_loader: Iterable) -> None:
         """See all batches before the first step, of loaders that can be read ahead; those of others are seen as they
@@ -44,11 +45,13 @@ class Checks:
         """The batch with labels that the loss takes. ValueError for others."""
         fault = self._fault(batch)
         if fault is None:
-            return batch | {"labels": as_scored(batch["labels"])}
-        if self.teacher is not None:
+            batch = batch | {"labels": as_scored(batch["labels"])}
+        elif self.teacher is not None:
             raise ValueError(f"In train_loader, {fault}; with a teacher, other labels are not possible.")
-        if self.loss is None and not (self.metric is not None and self._model_takes(batch, fault)):
+        elif self.loss is None and not (self.metric is not None and self._model_takes(batch, fault)):
             raise ValueError(f"In train_loader, {fault}; other labels need a loss of your own.")
+        if self.loss is not None and not self.loss_is_known:
+            self._look_at_loss(batch)
         return batch
 
     def validation(self, raw) -> dict[str, Tensor]:
@@ -84,11 +87,17 @@ class Checks:
                     f"The teacher's logits are {tuple(taught.shape)} and the model's {tuple(logits.shape)}; they must "
                     "be for the same labels."
                 )
-        if self.loss is not None:
-            value = self.loss(logits, part["labels"])
-            if not isinstance(value, Tensor) or value.numel() != 1:
-                shape = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-                raise TypeError(f"loss returns {shape}; it must return a tensor of one number, the mean over the rows.")
+
+    @torch.no_grad()
+    def _look_at_loss(self, batch: dict[str, Tensor]) -> None:
+        part, was_training = self._part(batch), self.model.training
+        logits, _ = forward(self.model.eval(), part, with_labels=False)
+        self.model.train(was_training)
+        value = self.loss(logits, part["labels"])
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"loss returns {shape}; it must return a tensor of one number, the mean over the rows.")
+        self.loss_is_known = True
 
     @torch.no_grad()
     def _model_takes(self, batch: dict[str, Tensor], fault: str) -> bool:
