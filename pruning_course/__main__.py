@@ -1,11 +1,15 @@
 """The command line: `python -m pruning_course COMMAND`."""
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-import typer
+try:
+    import typer
+except ImportError:
+    sys.exit('The command line needs typer: run `pip install "typer>=0.16"`.')
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
