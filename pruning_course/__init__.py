@@ -29,9 +29,7 @@ except (ImportError, OSError) as error:  # OSError: a torch whose own libraries 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"pruning_course has no {name!r}.")
-        raise ImportError(
-            f"pruning_course.{name} is not there ({_cause}); `python -m pruning_course doctor` helps."
-        )
+        raise ImportError(f"pruning_course.{name} is not there ({_cause}); `python -m pruning_course doctor` helps.")
 
 
 __all__ = [

@@ -1,11 +1,15 @@
 """The command line: `python -m pruning_course COMMAND`."""
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-import typer
+try:
+    import typer
+except ImportError:
+    sys.exit('The command line needs typer: run `pip install "typer>=0.16"`.')
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -144,13 +148,13 @@ def sweep(
     """
     given = _given(locals())
     with _told():
-        from pruning_course.experiments import Source, Sweep, load_task
+        from pruning_course.experiments import Source, Sweep, choose_runs, load_task
 
         if backend not in ("local", "dask") or (backend == "dask") != (scheduler is not None):
             raise ValueError("backend is local, or dask together with the address of a --scheduler.")
         if jobs < 1 or (backend == "dask" and jobs > 1):
             raise ValueError(f"jobs is {jobs}; it is at least 1, and on a cluster the scheduler decides.")
-        experiments = _experiments(grid, given)
+        experiments = choose_runs(grid, given)
         source = Source(model, data, text_column, label_column, label_separator)
         task = load_task(source)
         runs = Sweep(experiments, source, output_dir)
@@ -188,18 +192,6 @@ def _given(arguments: dict) -> dict:
     if arguments["fine_tune_after_prune"]:
         given.setdefault("fine_tune_epochs", FINE_TUNE_EPOCHS)
     return given
-
-
-def _experiments(grid: str | None, given: dict) -> dict:
-    from pruning_course.experiments import combinations, read_grid
-    from pruning_course.experiments.grid import LECTURE
-
-    common = {name: given[name] for name in ("learning_rate", "train_texts", "seed") if name in given}
-    if given.keys() == common.keys():
-        return read_grid(grid or LECTURE, **common)
-    if grid is not None:
-        raise ValueError(f"{grid} says how to prune; beside --grid only --learning-rate, --train-texts and --seed can.")
-    return {"sweep": combinations(given)}
 
 
 @contextmanager

@@ -145,7 +145,7 @@ def test_tables_of_one_name_are_one_experiment(tmp_path):
         ("[[experiment]]\nseed = 1", "the name None"),
         ("seed = 1", "has no [[experiment]] table"),
         ("experiment = 'a'", "has no [[experiment]] table"),
-        ("seed = ", "is no TOML"),
+        ("seed = ", "is not TOML"),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused(tmp_path, text, says):
@@ -185,6 +185,8 @@ def test_a_fifth_is_kept_and_equal_texts_stay_together():
 def test_model_and_data_come_together():
     with pytest.raises(ValueError, match="are needed together, or neither"):
         Source(model="x")
+    with pytest.raises(ValueError, match="The separator of labels is empty"):
+        Source("x", "y.csv", separator="")
 
 
 def without_seconds(result: dict) -> dict:

@@ -232,7 +232,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path):
     with pytest.raises(ValueError, match="masks is '"):
         fine_tune_after_pruning(model, batches, batches, masks, FAST, checkpoint=path)
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError, match="no intact checkpoint"):
+    with pytest.raises(ValueError, match="not an intact checkpoint"):
         fine_tune_after_pruning(model, batches, batches, masks, FAST, checkpoint=path)
     assert same(state(model), before)
 
@@ -438,10 +438,12 @@ def in_two_processes(folder):
     assert torch.distributed.get_world_size() == 2
     model, history = launched(f"{folder}/checkpoint")
     save_file(state(model), f"{folder}/weights-{process}")
-    print(history, flush=True)
+    print(f"{history}\n", end="", flush=True)
+    print(f"Own {launched_with_ones_own()}\n", end="", flush=True)  # in one piece: the other process prints too
     other = Masks.apply(model, {"head": torch.arange(48).reshape(3, 16) > process})
     with pytest.raises(ValueError, match="different models, masks or settings"):
         fine_tune_after_pruning(model, batched(8), batched(8), other, FAST)
+    torch.distributed.destroy_process_group()  # otherwise its threads now and then end Python with an abort
 
 
 def launched(checkpoint=None):
@@ -453,6 +455,32 @@ def launched(checkpoint=None):
     assert masks.sparsity == pytest.approx(0.5, abs=0.01)
     assert all((model.get_submodule(name).weight[~keep] == 0).all() for name, keep in masks.items())
     return model, history
+
+
+def launched_with_ones_own():
+    """The same with the caller's optimizer, loss and metric; gives what is measured, which depends on all rows' order.
+
+    Rounded, because processes add up in another order.
+    """
+
+    def measured(logits, labels):
+        weight = torch.arange(len(labels), dtype=torch.float32)
+        return {name: round(float(weight @ rows[:, 0]), 3) for name, rows in (("logits", logits), ("labels", labels))}
+
+    model = net()
+    masks, targets = half(model), [batch | {"labels": batch["x"][:, :3]} for batch in batched(25)]
+    history = fine_tune_after_pruning(
+        model,
+        targets,
+        targets,
+        masks,
+        FineTuneConfig(2, micro_tokens=16),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        loss=nn.functional.mse_loss,
+        metric=measured,
+    )
+    assert all((model.get_submodule(name).weight[~keep] == 0).all() for name, keep in masks.items())
+    return history.metrics
 
 
 def launch(tmp_path):
@@ -483,3 +511,4 @@ def test_two_processes_of_accelerate_come_out_as_one(tmp_path):
     printed = {line for line in done.stdout.splitlines() if line.startswith("History")}
     assert len(printed) == 1 and f"micro_f1={history.micro_f1}, macro_f1={history.macro_f1}" in printed.pop()
     assert (tmp_path / "checkpoint").exists()
+    assert done.stdout.count(f"Own {launched_with_ones_own()}") == 2

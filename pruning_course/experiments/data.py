@@ -43,7 +43,7 @@ class Source:
         separator: what stands between the labels of a text that can have several, such as ";". An empty cell then means
             that the text has none of them.
 
-    ValueError for only one of model and data.
+    ValueError for only one of model and data, and for an empty separator.
     """
 
     model: str | None = None
@@ -55,6 +55,8 @@ class Source:
     def __post_init__(self):
         if (self.model is None) != (self.data is None):
             raise ValueError("A model and a data file are needed together, or neither for the course's own.")
+        if self.separator == "":
+            raise ValueError("The separator of labels is empty; it must be what stands between them, such as ';'.")
 
     def describe(self) -> dict:
         """Plain data by which the source is known again: its names, and the sha256 of its files. OSError without them.

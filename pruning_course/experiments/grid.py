@@ -11,6 +11,7 @@ from pruning_course.experiments.settings import Settings
 
 LECTURE = Path(__file__).with_name("lecture.toml")
 NAMES = tuple(field.name for field in fields(Settings))
+COMMON = ("learning_rate", "train_texts", "seed")  # what can take the place of a grid's own values
 
 Experiments = dict[str, list[Settings]]
 
@@ -22,14 +23,14 @@ def read_grid(path: str | Path = LECTURE, **common) -> Experiments:
     combination of its values; tables of the same name are one experiment. Keys above the first table are for all
     experiments. `common`: values that take the place of those of the file, in every experiment.
 
-    Raises ValueError for a file that is no such TOML: an unknown key, a value that `Settings` refuses, no experiment.
+    Raises ValueError for a file that is not such TOML: an unknown key, a value that `Settings` refuses, no experiment.
     OSError for one that cannot be read.
     """
     try:
         with open(path, "rb") as file:
             shared = tomllib.load(file)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is no TOML: {error}.") from error
+        raise ValueError(f"{path} is not TOML: {error}.") from error
     tables = shared.pop("experiment", [])
     if not tables or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ValueError(f"{path} has no [[experiment]] table, so there is nothing to run.")
@@ -41,6 +42,22 @@ def read_grid(path: str | Path = LECTURE, **common) -> Experiments:
         runs = experiments.setdefault(name, [])
         runs += [run for run in combinations({**shared, **table, **common}) if run not in runs]
     return experiments
+
+
+def choose_runs(path: str | Path | None, given: Mapping) -> Experiments:
+    """The experiments of a grid (without a path, the lecture's) if `given` says nothing about how to prune, otherwise
+    one experiment with every combination of what is given.
+
+    Raises as `read_grid` and `combinations`, and ValueError for a path together with settings of pruning.
+    """
+    common = {name: given[name] for name in COMMON if name in given}
+    if given.keys() == common.keys():
+        return read_grid(path or LECTURE, **common)
+    if path is not None:
+        raise ValueError(
+            f"{path} says how to prune; with --grid, only --learning-rate, --train-texts and --seed can be given."
+        )
+    return {"sweep": combinations(given)}
 
 
 def combinations(values: Mapping) -> list[Settings]:

@@ -6,14 +6,15 @@ from math import ceil
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
-NEEDED = "a dict of tensors: what the model takes, such as input_ids and attention_mask, and labels beside it"
+NEEDED = "a dict of tensors: what the model takes, such as input_ids and attention_mask, and labels"
 
 
 def checked(raw) -> dict[str, Tensor]:
-    """The tensors of a batch, if it is one to train on: labels (batch, labels) of 0 and 1, or int (batch,) of classes.
+    """The tensors of a batch, if it is a mapping with labels for at least one row.
 
-    TypeError if it is no mapping, ValueError if it has no labels, or labels of another shape.
+    TypeError if it is not a mapping, ValueError if it has no labels.
     """
     if not isinstance(raw, Mapping):
         raise TypeError(f"A batch is {type(raw).__name__}; it must be {NEEDED}.")
@@ -21,12 +22,29 @@ def checked(raw) -> dict[str, Tensor]:
     if "labels" not in batch:
         raise ValueError(f"A batch has only {', '.join(raw) or 'nothing'}; it must be {NEEDED}.")
     labels = batch["labels"]
-    if labels.dim() not in (1, 2) or (labels.dim() == 1 and labels.is_floating_point()) or not len(labels):
+    if not labels.dim() or not len(labels):
         raise ValueError(
-            f"The labels are {labels.dtype} {tuple(labels.shape)}; (batch, labels) of 0 and 1 are needed, "
-            "or whole numbers (batch,), one class each."
+            f"The labels are {labels.dtype} {tuple(labels.shape)}; a batch needs those of at least one row."
         )
     return batch
+
+
+def can_be_read_ahead(loader: Iterable) -> bool:
+    """Whether one more look through `loader` costs nothing but time: not of a stream, or a loader that does more."""
+    if type(loader) is DataLoader or isinstance(loader, Sequence):
+        return not isinstance(getattr(loader, "dataset", None), IterableDataset)
+    return False
+
+
+def read_ahead(loader: Iterable) -> Iterator[dict[str, Tensor]]:
+    """The batches of `loader`; the order in which it will give them next time stays what it was."""
+    own = [one.generator for one in (loader, getattr(loader, "sampler", None)) if getattr(one, "generator", None)]
+    states = [generator.get_state() for generator in own]
+    try:
+        yield from map(checked, loader)
+    finally:
+        for generator, state in zip(own, states, strict=True):
+            generator.set_state(state)
 
 
 def one_epoch(loader: Iterable, seed: int, epoch: int, process: int = 0) -> Iterator[dict[str, Tensor]]:

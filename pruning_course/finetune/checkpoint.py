@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pruning_course.files import written_beside
 from pruning_course.finetune.config import History
+from pruning_course.finetune.optimizers import numbers_of
 
 HEADER = "fine_tuning"
 
@@ -50,17 +51,36 @@ def digest(tensors: Mapping[str, Tensor], values: bool = True) -> str:
 def write(
     path: str | os.PathLike, run: dict, history: History, model: nn.Module, optimizer, best: dict[str, Tensor]
 ) -> None:
-    """Write the state after an epoch, whole or not at all. `run`: plain data by which the run is known again."""
+    """Write the state after an epoch, whole or not at all. `run`: plain data by which the run is known again.
+
+    Of the optimizer, its tensors, and the numbers of its state and of its groups. TypeError if its state holds
+    something else, which a file that runs no code cannot keep.
+    """
     tensors = {f"now.{name}": tensor for name, tensor in snapshot(model).items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    plain = {}
     for place, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{place}.{key}": value.cpu().contiguous() for key, value in state.items()}
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{place}.{key}"] = value.cpu().contiguous()
+            elif value is None or isinstance(value, int | float | str):
+                plain[f"{place}.{key}"] = value
+            else:
+                raise TypeError(
+                    f"The optimizer's {key!r} is {type(value).__name__}; a checkpoint can keep tensors and numbers."
+                )
+    about = {
+        "run": run,
+        "history": asdict(history),
+        "state": plain,
+        "groups": numbers_of(optimizer.param_groups),
+    }
     with written_beside(path) as target:
-        save_file(tensors, target, {HEADER: json.dumps({"run": run, "history": asdict(history)})})
+        save_file(tensors, target, {HEADER: json.dumps(about)})
 
 
 def read(path: str | os.PathLike, run: dict, model: nn.Module, optimizer) -> tuple[History, dict[str, Tensor]]:
-    """Put model and optimizer into the state that `write` saved; give the history and the best weights so far.
+    """Put model and optimizer into the state that `write` saved; return the history and the best weights so far.
 
     Nothing is changed when it raises: ValueError for a damaged file, or one of another run.
     """
@@ -68,23 +88,25 @@ def read(path: str | os.PathLike, run: dict, model: nn.Module, optimizer) -> tup
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[HEADER])
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is not a dict
     except (SafetensorError, KeyError) as error:
         raise ValueError(
-            f"{path} is no intact checkpoint of a fine-tuning; remove it, or give another path."
+            f"{path} is not an intact checkpoint of a fine-tuning; remove it, or give another path."
         ) from error
     theirs = header["run"]
     for name, ours in json.loads(json.dumps(run)).items():
         if theirs.get(name) != ours:
             raise ValueError(
                 f"{path} is the checkpoint of another run: {name} is {theirs.get(name)!r} there and {ours!r} here; "
-                "give another path, or remove it to start anew."
+                "give another path, or remove it to start again."
             )
     restore(model, _under("now.", saved))
     state = optimizer.state_dict()
-    for name, tensor in _under("optimizer.", saved).items():
-        place, key = name.split(".")
-        state["state"].setdefault(int(place), {})[key] = tensor
+    for name, value in (_under("optimizer.", saved) | header["state"]).items():
+        place, key = name.split(".", 1)
+        state["state"].setdefault(int(place), {})[key] = value
+    for group, numbers in zip(state["param_groups"], header["groups"], strict=True):
+        group |= {name: value for name, value in numbers.items() if name != "params"}
     optimizer.load_state_dict(state)
     return History(**header["history"]), _under("best.", saved)
 

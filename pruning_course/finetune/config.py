@@ -9,6 +9,8 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 class FineTuneConfig:
     """The settings of `fine_tune_after_pruning`.
 
+    With an optimizer of your own, `lr`, `lr_factor`, `weight_decay` and `optimizer` have no effect.
+
     Three learning rates can be compared: `lr * lr_factor` all the time; the same with `decay`; and `rewind_lr`, the
     rates of the original training again; Renda et al. 2020 (arXiv 2003.02389) found them better than a small one.
 
@@ -22,8 +24,8 @@ class FineTuneConfig:
         original_epochs: how long the original training was, for `rewind_lr`; None: as long as this one.
         warmup: the share of a whole schedule in which the rate rises from 0 to its peak; then it falls to 0 in a line.
         optimizer: "adamw", "adam", or "sgd" with momentum 0.9.
-        micro_tokens: cut batches into parts of about so many tokens, padding included, to save memory; the gradient is
-            still that of the whole batch. None: batches stay whole.
+        micro_tokens: cut batches into parts of about this many tokens, padding included, to save memory; the gradient
+            is still that of the whole batch. None: batches stay whole.
         teacher_weight, temperature: of the distillation, where there is a teacher; see `losses.distillation`.
         seed: of the order of the batches and of dropout.
 
@@ -87,16 +89,25 @@ class FineTuneConfig:
 
 @dataclass
 class History:
-    """One number an epoch: the mean loss while training, then micro and macro F1 on validation."""
+    """For each epoch the mean loss while training, micro and macro F1 on validation, and what a `metric` measured.
+
+    The F1s are empty where a metric was given for labels that F1 cannot score; `metrics` is empty without a metric.
+    """
 
     train_loss: list[float] = field(default_factory=list)
     micro_f1: list[float] = field(default_factory=list)
     macro_f1: list[float] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def has_f1(self) -> bool:
+        """Whether there is an F1 of every epoch."""
+        return len(self.micro_f1) == len(self.train_loss)
 
     @property
     def best_epoch(self) -> int:
-        """The place in the lists, from 0, of the highest micro-F1; of several, the first."""
-        return self.micro_f1.index(max(self.micro_f1))
+        """The place in the lists, from 0, of the highest micro-F1; of several, the first. Without F1s, the last."""
+        return self.micro_f1.index(max(self.micro_f1)) if self.has_f1 else len(self.train_loss) - 1
 
 
 def _is_count(value) -> bool:

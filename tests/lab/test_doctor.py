@@ -87,6 +87,13 @@ def test_it_names_what_is_missing(name):
     assert f'pip install "{name}' in done.stdout
 
 
+def test_without_typer_there_is_no_command_line_and_one_sentence_says_so():
+    code = "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('pruning_course', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'The command line needs typer: run `pip install "typer>=0.16"`.\n'
+
+
 def test_without_torch_a_name_of_the_library_is_one_sentence():
     code = "import sys; sys.modules['torch'] = None; from pruning_course import Masks"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
