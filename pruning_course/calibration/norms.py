@@ -128,12 +128,10 @@ def _sums_of_powers(rows: Tensor, power: int) -> Iterator[Tensor]:
 def watch_inputs(layers: Mapping[str, nn.Module], record: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Call `record(name, input)` before each call of one of `layers`; the hooks are removed when the block ends."""
 
-    def before_call(name: str, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def watch(name: str, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         record(name, args[0] if args else next(iter(kwargs.values())))
 
-    hooks = [
-        layer.register_forward_pre_hook(partial(before_call, name), with_kwargs=True) for name, layer in layers.items()
-    ]
+    hooks = [layer.register_forward_pre_hook(partial(watch, name), with_kwargs=True) for name, layer in layers.items()]
     try:
         yield
     finally:

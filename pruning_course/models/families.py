@@ -1,7 +1,7 @@
 """Everything that differs between families of transformers: the names of their parts and of the sizes of these."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -24,7 +24,6 @@ class Family:
     width: tuple[str, ...] = ()  # the number of outputs of all of them together
     ffn_width: str = "intermediate_size"
     has_head_dim: bool = False  # whether the config can state the size of a head, and so a smaller number of heads
-    unused_positions: int = 0  # positions that have an embedding but are never used
 
     @property
     def attention(self) -> tuple[str, ...]:
@@ -35,11 +34,7 @@ class Family:
         return (*self.ffn_in, self.ffn_out)
 
     def role(self, name: str) -> str | None:
-        """Return the role of a layer: "attention", "ffn", "other" (elsewhere in a block), or None outside the blocks.
-
-        >>> BERT.role("bert.encoder.layer.0.output.dense"), BERT.role("classifier")
-        ('ffn', None)
-        """
+        """Return the role of a layer: "attention", "ffn", "other" (elsewhere in a block); None outside the blocks."""
         match = re.search(rf"(?:^|\.){re.escape(self.blocks)}\.\d+\.(.+)$", name)
         if match is None:
             return None
@@ -48,7 +43,7 @@ class Family:
 
 
 BERT = Family(
-    model_types=("bert",),
+    model_types=("bert", "roberta"),
     blocks="encoder.layer",
     qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
     attention_output="attention.output.dense",
@@ -60,7 +55,6 @@ BERT = Family(
 )
 FAMILIES = (
     BERT,
-    replace(BERT, model_types=("roberta",), unused_positions=2),
     Family(
         model_types=("distilbert",),
         blocks="transformer.layer",

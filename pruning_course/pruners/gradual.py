@@ -13,7 +13,7 @@ from pruning_course.pruners.magnitude import MagnitudePruner
 from pruning_course.schedules import sparsity_at
 
 if TYPE_CHECKING:
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerCallback, TrainerState
 
 
 class GradualPruner(MagnitudePruner):
@@ -23,12 +23,12 @@ class GradualPruner(MagnitudePruner):
     continue after a restart, save `pruner.masks` with the model and set `pruner.masks = Masks.load(path, model)`.
 
     Args:
+        model, target_sparsity, prune_layers, global_pruning, max_layer_sparsity: as in `MagnitudePruner`.
         schedule: "linear", "cubic", "exponential", "geometric", or a function of progress; see `schedules`.
         start_epoch, end_epoch: when the sparsity begins to rise, and when it reaches the target; may be fractions.
         steps_per_epoch: optimizer steps in one epoch.
         prune_frequency: optimizer steps from one pruning to the next. The end step prunes whatever the frequency is.
         initial_sparsity: the sparsity at which the schedule starts.
-        The others are as in `MagnitudePruner`.
 
     Attributes: `start_step` and `end_step` (optimizer steps), and those of `PruningManager`.
 
@@ -84,10 +84,9 @@ class GradualPruner(MagnitudePruner):
     def step(self, current_step: int) -> bool:
         """Prune if the schedule says so, otherwise set pruned weights to 0 again; return whether it pruned.
 
-        Call it after `optimizer.step()`. Raises ValueError if a weight is NaN.
+        Call it after `optimizer.step()`; `current_step` is the number of finished optimizer steps: 1, 2, 3, ...
 
-        Args:
-            current_step: the number of finished optimizer steps, this one included: 1, 2, 3, ...
+        Raises ValueError if a weight is NaN.
         """
         if self.is_due(current_step):
             self._restrict(self.sparsity_at(current_step))
@@ -122,9 +121,7 @@ def trainer_callback(pruner: GradualPruner) -> "TrainerCallback":
     from transformers import TrainerCallback  # here, because it loads what only a Trainer needs
 
     class GradualCallback(TrainerCallback):
-        def on_train_begin(
-            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: Any
-        ) -> None:
+        def on_train_begin(self, args: Any, state: "TrainerState", control: Any, **kwargs: Any) -> None:
             if state.max_steps < pruner.end_step:
                 warnings.warn(
                     f"The training has {state.max_steps} steps and the schedule ends at step {pruner.end_step}, so the "
@@ -133,9 +130,7 @@ def trainer_callback(pruner: GradualPruner) -> "TrainerCallback":
                 )
 
         # Not on_optimizer_step, where global_step does not yet count the step.
-        def on_step_end(
-            self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: Any
-        ) -> None:
+        def on_step_end(self, args: Any, state: "TrainerState", control: Any, **kwargs: Any) -> None:
             pruner.step(state.global_step)
 
         # load_best_model_at_end may have restored weights from before the last pruning.

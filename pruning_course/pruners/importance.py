@@ -1,6 +1,6 @@
 """How important a whole neuron, attention head or block is: one number for each, float32 or float64."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -50,9 +50,9 @@ def gate_gradients(
     """Return the mean over samples of abs(dL/dgate), with a gate of 1 on the output of each unit: name to (units,).
 
     This is the expected sensitivity of Michel et al. 2019 (arXiv 1905.10650), for attention heads and neurons alike,
-    without their normalisation within a layer. L is the loss of one sample: the model's mean loss times the number of
-    samples. Every sample has its own gates, so the batch size does not matter if all samples have the same weight in
-    the loss. Gradients of weights are neither computed nor changed.
+    without their normalisation within a layer. L is the mean loss of a batch times its number of samples. Every sample
+    has its own gates, so batching does not matter if all samples weigh the same in the loss. Gradients of weights are
+    neither computed nor changed.
 
     Raises ValueError if there are no samples, labels or loss, an attention_mask is not (batch, tokens), or
     `num_samples` is not a whole number of at least 1; TypeError if `batches` is not an iterable of batches.
@@ -80,7 +80,7 @@ def _compute_gradients(model: nn.Module, groups: Mapping[str, Units], batch: Bat
             unit_of_column[columns] = torch.arange(group.count).unsqueeze(1).expand_as(columns)
             gates[name] = torch.ones(len(batch), group.count, device=device, requires_grad=True)
             of_columns = gates[name][:, unit_of_column.to(device)].unsqueeze(1)  # (batch, 1, columns)
-            hooks.callback(module.register_forward_pre_hook(_scale_input_by(of_columns)).remove)
+            hooks.callback(module.register_forward_pre_hook(partial(_scale_input, of_columns)).remove)
         loss = getattr(run_batch(model, batch), "loss", None)
         if loss is None:
             raise ValueError(f"{type(model).__name__} returns no loss, which importance by gradient needs.")
@@ -88,12 +88,8 @@ def _compute_gradients(model: nn.Module, groups: Mapping[str, Units], batch: Bat
     return dict(zip(gates, gradients, strict=True))
 
 
-def _scale_input_by(factors: Tensor) -> Callable[[nn.Module, tuple[Any, ...]], Tensor]:
-    def scale(_: nn.Module, args: tuple[Any, ...]) -> Tensor:
-        hidden: Tensor = args[0]
-        return hidden * factors.to(hidden.dtype)
-
-    return scale
+def _scale_input(factors: Tensor, _: nn.Module, args: tuple[Tensor, ...]) -> Tensor:
+    return args[0] * factors.to(args[0].dtype)
 
 
 def _rename_labels(raw: object) -> object:
@@ -121,8 +117,7 @@ def _add_labels(model: nn.Module, batch: Batch) -> Batch:
 def block_influence(model: nn.Module, batches: Iterable[object], num_samples: int = 512) -> Tensor:
     """Return 1 - the mean cosine between the input and the output of each block, over real tokens: float64 (blocks,).
 
-    This is the block influence of Men et al. 2024 (ShortGPT, arXiv 2403.03853): a block that hardly turns its input is
-    not important.
+    This is the block influence of ShortGPT (Men et al. 2024, arXiv 2403.03853): a block that turns nothing can go.
 
     Raises ValueError if the model does not belong to a known family, there are no samples, no real token reaches a
     block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if

@@ -18,12 +18,14 @@ from pruning_course.calibration import (
 )
 from pruning_course.models import find_layout
 
-PruneLayer = Callable[[str, InputNorms], None]
+Blocks = Sequence[nn.Module]
+Layers = Mapping[str, nn.Module]  # name to module
+PruneLayer = Callable[[str, InputNorms], None]  # name of a layer, norms of its inputs
 
 
 def prune_on_the_way(
     model: nn.Module,
-    layers: Mapping[str, nn.Module],
+    layers: Layers,
     batches: Sequence[Batch],
     norm: str,
     prune_layer: PruneLayer,
@@ -52,9 +54,7 @@ def prune_on_the_way(
             _prune_block_by_block(body, blocks, layers, batches, norm, prune_layer)
 
 
-def _prune_in_one_pass(
-    model: nn.Module, layers: Mapping[str, nn.Module], batch: Batch, norm: str, prune_layer: PruneLayer
-) -> None:
+def _prune_in_one_pass(model: nn.Module, layers: Layers, batch: Batch, norm: str, prune_layer: PruneLayer) -> None:
     waiting = list(layers)
 
     def measure_and_prune(name: str, inputs: Tensor) -> None:
@@ -70,12 +70,7 @@ def _prune_in_one_pass(
 
 
 def _prune_block_by_block(
-    model: nn.Module,
-    blocks: Sequence[nn.Module],
-    layers: Mapping[str, nn.Module],
-    batches: Sequence[Batch],
-    norm: str,
-    prune_layer: PruneLayer,
+    model: nn.Module, blocks: Blocks, layers: Layers, batches: Sequence[Batch], norm: str, prune_layer: PruneLayer
 ) -> None:
     outputs: list[object] = [None] * len(batches)  # of the last finished block, for each batch
     rest = dict(layers)
@@ -99,12 +94,11 @@ class _BlockOutput(Exception):
     """Ends a forward pass at a block, and carries its output."""
 
 
-def _run_block(model: nn.Module, blocks: Sequence[nn.Module], index: int, batch: Batch, before: object) -> object:
+def _run_block(model: nn.Module, blocks: Blocks, index: int, batch: Batch, before: object) -> object:
     """Return the output of block `index` for `batch`, where `before` is the output of the block before it.
 
-    The model itself is called, so that the block receives its masks and positions; the earlier blocks return `before`
-    without computing anything, and the later ones are not reached. If `index` is past the last block, the layers after
-    the blocks run, and the result is None.
+    The model itself is called, so that the block receives its masks and positions; earlier blocks return `before`, and
+    later ones are not reached. If `index` is past the last block, the layers after it run, and the result is None.
     """
 
     def stop(_: nn.Module, args: object, output: object) -> None:

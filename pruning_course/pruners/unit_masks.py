@@ -13,10 +13,7 @@ def mask_units(
 ) -> dict[str, Tensor]:
     """Return masks for `layers` and their biases, False for everything that belongs to a unit which is not kept.
 
-    Args:
-        layers: name to module.
-        groups: any names to units of these layers.
-        kept: the same names to bool (units,), True = kept.
+    `groups` maps any names to units of these layers, and `kept` maps the same names to bool (units,), True = kept.
     """
     masks = _keep_all(layers)
     for name, group in groups.items():

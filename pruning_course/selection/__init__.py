@@ -54,9 +54,6 @@ def keep_per_tensor(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, 
 
     Raises ValueError if `sparsity` is outside [0, 1], `scores` is empty, or a score is NaN or negative; TypeError if a
     score tensor is not floating point.
-
-    >>> keep_per_tensor({"a": torch.tensor([9.0, 8.0]), "b": torch.tensor([1.0, 2.0])}, sparsity=0.5)
-    {'a': tensor([ True, False]), 'b': tensor([False,  True])}
     """
     _check_request(scores, sparsity)
     return {name: keep_globally({name: tensor}, sparsity)[name] for name, tensor in scores.items()}

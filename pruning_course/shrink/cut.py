@@ -4,37 +4,24 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from pruning_course.models import (
-    Constant,
-    HeadlessAttention,
-    Layout,
-    Units,
-    bias_of,
-    find_layout,
-    find_units,
-    head_size,
-    out_in,
-    weight_of,
-)
+from pruning_course.models import Constant, HeadlessAttention, Layout, Units, bias_of, find_layout, find_units, out_in
+from pruning_course.models.units import head_size
 from pruning_course.shrink.folding import fold_constants
 from pruning_course.shrink.removal import Removal
 from pruning_course.shrink.settings import check_settings, write_settings
 
 
 def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
-    """Cut what `removal` names out of `model`, in place, and return it.
+    """Cut what `removal` names out of `model`, in place (also on the meta device), and return it.
 
     A neuron is a row of one matrix (of two, if there is a gate) and a column of the next. An attention head consists of
     rows of the query, key and value projections and columns of the output projection. The smaller model computes what
     the model computes if the removed neurons and attention heads, with their biases, are set to zero. Removed blocks
-    leave the list, and the remaining blocks of a decoder are renumbered for its cache.
-
-    A block may lose all neurons or all attention heads: the layer that leads out becomes a `Constant`, its bias, and an
-    attention without attention heads a `HeadlessAttention`. `measure_blocks` counts what each block has left.
+    leave the list, and the remaining blocks of a decoder are renumbered for its cache. If a block loses all neurons or
+    all attention heads, a `Constant` and a `HeadlessAttention` take their place; `measure_blocks` counts what is left.
 
     The cut weights are new Parameters with the dtype, device and requires_grad of the old ones, so the optimizer must
-    be created afterwards. The config states what it can express: the number of blocks, and a width that all blocks
-    share. The meta device works, too.
+    be created afterwards. The config states what it can express: the number of blocks, and a width that all share.
 
     Args:
         fold: add the constant output of removed units to the next bias, so that the smaller model computes exactly what
@@ -123,7 +110,7 @@ def _select(layer: nn.Module, name: str, kept: Tensor, dim: int) -> None:
 
 
 def _make_constant(layer: nn.Module) -> Constant:
-    return Constant(out_in(layer, weight_of(layer)).shape[0], bias_of(layer))
+    return Constant(out_in(layer, layer.get_parameter("weight")).shape[0], bias_of(layer))
 
 
 def _renumber(blocks: nn.ModuleList) -> None:
