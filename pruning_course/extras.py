@@ -6,10 +6,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Around imports that need the extra called `name`. Raises ImportError, in one sentence, if something is missing."""
+    """Around imports that need the extra called `name`; if something is missing, one sentence says so (ImportError)."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{error.name} is not installed; it comes with the extra {name!r}: run `pip install 'pruning-course[{name}]'`."
-        ) from error
+        says = f"{error.name} is not installed; it comes with the extra {name!r}"
+        raise ImportError(f"{says}: run `pip install 'pruning-course[{name}]'`.") from error

@@ -297,7 +297,7 @@ def test_masks_of_units_can_be_saved_and_loaded(tmp_path):
         ({"importance": "taylor"}, "importance for neurons is 'taylor'; it can be 'norm', 'gradient'"),
         ({"structure": "layer", "importance": "gradient"}, "it can be 'norm', 'influence'"),
         ({"prune_layers": "attention"}, "has no neurons; for neurons it can be 'all', 'encoder', 'ffn'"),
-        ({"structure": "head", "prune_layers": "ffn"}, "for heads it can be 'all', 'encoder', 'attention'"),
+        ({"structure": "head", "prune_layers": "ffn"}, "for attention heads it can be 'all', 'encoder', 'attention'"),
         ({"structure": "layer", "prune_layers": "ffn"}, "for layers it can be 'all', 'encoder'"),
         ({"structure": "layer", "target_sparsity": 1.0}, "removes 2 of 2 layers, but 1 must be left"),
         ({"global_pruning": True, "target_sparsity": 1.0}, "removes 48 of 48 neurons, but 2 must be left"),

@@ -1,0 +1,28 @@
+import subprocess
+import sys
+
+import pytest
+
+from pruning_course.extras import extra
+
+
+def test_what_is_missing_is_named_with_its_extra():
+    with pytest.raises(ImportError) as error, extra("course"):
+        import no_such_package_here  # noqa: F401
+    assert str(error.value) == (
+        "no_such_package_here is not installed; it comes with the extra 'course': "
+        "run `pip install 'pruning-course[course]'`."
+    )
+
+
+def test_another_error_passes():
+    with pytest.raises(ValueError, match="mine"), extra("course"):
+        raise ValueError("mine")
+
+
+def test_the_laboratory_says_which_extra_it_needs():
+    code = "import sys; sys.modules['obonet'] = None; from pruning_course import lab; lab.load_phenotypes"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (
+        done.stderr.strip().splitlines()[-1].startswith("ImportError: obonet is not installed; it comes with the extra")
+    )
