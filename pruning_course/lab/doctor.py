@@ -57,7 +57,7 @@ def _packages() -> list[Row]:
         wanted = [Requirement(text) for text in requires("pruning-course") or []]
     except PackageNotFoundError:
         return [Row("pruning-course", "not installed", False, "pip install --no-deps -e .")]
-    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": "course"})]
     first = ("torch", "transformers")
     return [_package(one) for one in sorted(wanted, key=lambda one: (one.name not in first, one.name))]
 

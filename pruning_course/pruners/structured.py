@@ -16,6 +16,7 @@ from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
 
 ROLES = {"neuron": "ffn", "head": "attention", "layer": "encoder"}  # the role of the layers that hold the units
+LABELS = {"neuron": "neurons", "head": "attention heads", "layer": "layers"}  # in error messages
 IMPORTANCES = {"neuron": ("norm", "gradient"), "head": ("norm", "gradient"), "layer": ("norm", "influence")}
 
 
@@ -55,12 +56,12 @@ class StructuredPruner(PruningManager):
         min_kept: int = 1,
     ):
         _check_choice("structure", structure, ROLES)
-        _check_choice(f"importance for {structure}s", importance, IMPORTANCES[structure])
+        _check_choice(f"importance for {LABELS[structure]}", importance, IMPORTANCES[structure])
         role = ROLES[structure]
         roles = dict.fromkeys(("all", "encoder", role))
         if prune_layers not in roles:
             raise ValueError(
-                f"prune_layers is {prune_layers!r}, which has no {structure}s; for {structure}s it can be "
+                f"prune_layers is {prune_layers!r}, which has no {LABELS[structure]}; for {LABELS[structure]} it can be "
                 f"{', '.join(map(repr, roles))}."
             )
         if not is_count(min_kept, 0):
@@ -184,7 +185,7 @@ class StructuredPruner(PruningManager):
         removed = round(self.target_sparsity * total)
         if total - removed < must_stay:
             raise ValueError(
-                f"target_sparsity {self.target_sparsity} removes {removed} of {total} {self.structure}s, but "
+                f"target_sparsity {self.target_sparsity} removes {removed} of {total} {LABELS[self.structure]}, but "
                 f"{must_stay} must be left (min_kept is {self.min_kept})."
             )
 

@@ -125,7 +125,9 @@ def test_a_missing_and_a_damaged_wheel(healthy, monkeypatch):
 
 def test_an_old_and_a_missing_package(healthy, monkeypatch):
     monkeypatch.setattr(
-        doctor, "requires", lambda name: ["torch>=99", "no-such-package-here>=1", "pytest; extra == 'test'"]
+        doctor,
+        "requires",
+        lambda name: ["torch>=99", "no-such-package-here>=1; extra == 'course'", "pytest; extra == 'test'"],
     )
     found = rows()
     assert not found["torch"].ok and found["torch"].advice == 'pip install "torch>=99"'
