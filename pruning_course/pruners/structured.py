@@ -57,11 +57,11 @@ class StructuredPruner(PruningManager):
     ):
         _check_choice("structure", structure, ROLES)
         _check_choice(f"importance for {LABELS[structure]}", importance, IMPORTANCES[structure])
-        role = ROLES[structure]
+        role, units = ROLES[structure], LABELS[structure]
         roles = dict.fromkeys(("all", "encoder", role))
         if prune_layers not in roles:
             raise ValueError(
-                f"prune_layers is {prune_layers!r}, which has no {LABELS[structure]}; for {LABELS[structure]} it can be "
+                f"prune_layers is {prune_layers!r}, which has no {units}; for {units} it can be "
                 f"{', '.join(map(repr, roles))}."
             )
         if not is_count(min_kept, 0):
