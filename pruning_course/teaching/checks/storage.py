@@ -16,7 +16,7 @@ def _masked_layer(weights: Sequence[float], steps: Sequence[float]) -> nn.Linear
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([weights]))
         layer.bias.fill_(0.5)
-    prune.l1_unstructured(layer, "weight", amount=0.5)  # type: ignore[no-untyped-call]  # torch has no types here
+    prune.l1_unstructured(layer, "weight", amount=0.5)
     with torch.no_grad():
         layer.get_parameter("weight_orig").add_(torch.tensor([steps]))
     return layer
