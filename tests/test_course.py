@@ -128,6 +128,12 @@ def test_a_command_that_fails_is_one_sentence_and_its_exit_code(monkeypatch, cap
     assert out == "" and err == f"`{sys.executable} -c exit(3)` ended with exit code 3.\n"
 
 
+def test_what_belongs_to_a_kernel_stays_there(monkeypatch):
+    for name in course.OF_A_KERNEL:
+        monkeypatch.setenv(name, "of a notebook")
+    assert not set(course.OF_A_KERNEL) & set(course.environ())
+
+
 def test_without_node_one_line_says_so(calls, monkeypatch, capsys):
     monkeypatch.setattr(course.shutil, "which", lambda name: None)
     course.lint_workflows()

@@ -35,6 +35,10 @@ ALWAYS = {
 }
 
 
+# What a notebook has in its kernel, should this be called from one: its figures, and that a reader sees its outputs.
+OF_A_KERNEL = ("MPLBACKEND", "JPY_SESSION_NAME", "COLAB_RELEASE_TAG")
+
+
 class Failed(Exception):
     """What went wrong, in one sentence."""
 
@@ -249,7 +253,7 @@ def environ(**more: str) -> dict[str, str]:
     """The variables for what is called: this process's, those of the course, `more`."""
     bins = str(python_of(".venv").parent)
     path = os.pathsep.join([bins, os.environ.get("PATH", "")])  # for tools that call others by name
-    kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # figures are the kernel's
+    kept = {name: value for name, value in os.environ.items() if name not in OF_A_KERNEL}
     return kept | ALWAYS | {"PATH": path} | more
 
 

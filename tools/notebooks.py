@@ -22,23 +22,16 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from tqdm import tqdm
 
 from pruning_course.files import written_beside
+from tools.course import ALWAYS, OF_A_KERNEL, SECONDS_PER_CELL
+from tools.course import QUIET as NO_BARS
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-SECONDS_PER_CELL = 3000  # room for a laptop five times slower than the machine that the lessons were written on
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|root|tmp|Users)/|\b[A-Z]:\\")
 # No network, no progress bar and no chatter in what is committed. The figures are the inline backend's.
-QUIET = {
-    "HF_HUB_OFFLINE": "1",
-    "TQDM_DISABLE": "1",
-    # tqdm's notebook bars do not read TQDM_DISABLE; where a variable begins like this, tqdm takes its console bars.
-    "SPYDER_BARS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+QUIET = ALWAYS | NO_BARS
 # Exercises. The marks are nbgrader's, so that the same source makes an assignment too (tools/assignment.py).
 BEGIN, END, STUB = "### BEGIN SOLUTION", "### END SOLUTION", "# YOUR CODE HERE"
 REGION = re.compile(rf"^( *){BEGIN}\n(.*?)^ *{END}\n?(.*)", re.M | re.S)
@@ -167,7 +160,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, on_cell: Callable[[],
         extra_arguments=["--log-level=50"],  # the kernel's own remarks about sockets and signals would break the bar
         resources={"metadata": {"path": str(folder)}},
     )
-    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | QUIET
+    environment = {name: value for name, value in os.environ.items() if name not in OF_A_KERNEL} | QUIET
     with client.setup_kernel(env=environment):
         for number, cell in enumerate(notebook.cells):
             client.execute_cell(cell, number)
