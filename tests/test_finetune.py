@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from pruning_course import FineTuneConfig, Masks, fine_tune_after_pruning, keep_globally, prunable_layers
-from pruning_course.finetune.batches import one_epoch, parts
-from pruning_course.finetune.losses import distillation, outputs
+from pruning_course.finetune.batches import order_epoch, split_batch
+from pruning_course.finetune.losses import compute_loss, distillation
 from pruning_course.scores import magnitude
 
 FAST = FineTuneConfig(fine_tune_epochs=2, lr=0.1)
@@ -80,7 +80,7 @@ def test_a_transformers_model_brings_its_own_loss(family):
     model = make(family)
     ids = torch.randint(3, 60, (6, 7), generator=torch.Generator().manual_seed(0))
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": (ids[:, :3] > 30).float()}
-    logits, loss = outputs(model, batch)
+    logits, loss = compute_loss(model, batch)
     own = nn.functional.binary_cross_entropy_with_logits(logits, batch["labels"])
     assert loss == own and model.config.problem_type == "multi_label_classification"
     masks = Masks.apply(model, keep_globally(magnitude(prunable_layers(model, "encoder")), 0.5))
@@ -105,7 +105,7 @@ def test_the_best_epoch_is_kept_and_scored_on_validation():
 def test_classes_are_learned_by_cross_entropy():
     batches = [batch | {"labels": batch["x"].abs().argmax(1) % 3} for batch in batched(64)]
     model = net()
-    logits, loss = outputs(model, batches[0])
+    logits, loss = compute_loss(model, batches[0])
     assert loss == nn.functional.cross_entropy(logits, batches[0]["labels"])
     history = fine_tune_after_pruning(model, batches, batches, None, FineTuneConfig(5, lr=0.2))
     with torch.no_grad():
@@ -143,7 +143,7 @@ def test_the_optimizer_gets_that_rate():
 def test_the_gradient_is_clipped_at_1_and_the_loss_is_that_of_the_rows():
     model, batches = net(), batched(12, 8)  # 8 rows and 4
     with torch.no_grad():
-        mean = sum(outputs(model, batch)[1] * len(batch["labels"]) for batch in batches) / 12
+        mean = sum(compute_loss(model, batch)[1] * len(batch["labels"]) for batch in batches) / 12
     still = FineTuneConfig(1, lr=1e-12, optimizer="sgd")
     assert fine_tune_after_pruning(model, batches, batches, None, still).train_loss == pytest.approx([mean.item()])
     before, large = state(model), {"x": batches[0]["x"] * 1000, "labels": 1 - batches[0]["labels"]}
@@ -163,11 +163,14 @@ def loader_of(kind):
         "list": lambda: batched(48),
         "shuffled": lambda: DataLoader(samples(48), batch_size=8, shuffle=True),
         "own generator": lambda: DataLoader(samples(48), batch_size=8, shuffle=True, generator=generator),
+        "own sampler": lambda: DataLoader(
+            samples(48), batch_size=8, sampler=RandomSampler(range(48), generator=generator)
+        ),
     }[kind]()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("kind", ["list", "shuffled", "own generator"])
+@pytest.mark.parametrize("kind", ["list", "shuffled", "own generator", "own sampler"])
 def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, kind, optimizer):
     config = FineTuneConfig(4, lr=0.2, decay=True, optimizer=optimizer)
     whole = net(dropout=0.3)
@@ -232,7 +235,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path):
     with pytest.raises(ValueError, match="masks is '"):
         fine_tune_after_pruning(model, batches, batches, masks, FAST, checkpoint=path)
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError, match="not an intact checkpoint"):
+    with pytest.raises(ValueError, match="not a valid checkpoint"):
         fine_tune_after_pruning(model, batches, batches, masks, FAST, checkpoint=path)
     assert same(state(model), before)
 
@@ -240,7 +243,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path):
 def test_parts_cover_all_rows_once_and_every_process_has_as_many():
     for rows, processes, micro in ((1, 1, None), (5, 1, 2), (17, 2, 4), (1, 3, None), (7, 4, 1), (32, 2, 1000)):
         batch = {"labels": torch.zeros(rows, 3), "x": torch.arange(rows * 2).reshape(rows, 2)}
-        split = [parts(batch, micro, process, processes) for process in range(processes)]
+        split = [split_batch(batch, micro, process, processes) for process in range(processes)]
         assert len({len(mine) for mine in split}) == 1
         assert sum(share for mine in split for _, share in mine) == pytest.approx(1)
         seen = torch.cat([part["x"] for mine in split for part, share in mine if share])
@@ -266,7 +269,7 @@ def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
     batches = batched(48)
 
     def order(seed, epoch, process=0):
-        return [float(batch["x"][0, 0]) for batch in one_epoch(batches, seed, epoch, process)]
+        return [float(batch["x"][0, 0]) for batch in order_epoch(batches, seed, epoch, process)]
 
     assert order(0, 0) == order(0, 0) == order(0, 0, process=1) != order(0, 1)
     assert order(0, 1) != order(1, 1) and sorted(order(0, 1)) == sorted(order(1, 1))
@@ -371,9 +374,9 @@ def test_a_loader_need_not_have_a_length_where_the_rate_is_constant():
             r"float32 \(2,\); \(batch, labels",
         ),
         (None, [{"x": torch.ones(0, 8), "labels": torch.ones(0, 3)}], None, ValueError, r"float32 \(0, 3\)"),
-        ([], None, None, ValueError, "train_loader gave no batches in epoch 0"),
-        (None, [], None, ValueError, "val_loader gave no batches"),
-        (iter(batched(16)), None, None, ValueError, "no batches in epoch 1; it must give them anew"),
+        ([], None, None, ValueError, "train_loader yields no batches in epoch 0"),
+        (None, [], None, ValueError, "no batches to score"),
+        (iter(batched(16)), None, None, ValueError, "no batches in epoch 1; it must start again"),
         (None, None, {"head": torch.ones(3, 16)}, TypeError, "masks is dict; Masks.apply"),
     ],
 )
@@ -399,14 +402,14 @@ def test_a_model_without_logits_is_refused():
         def forward(self, x):
             return x, x
 
-    with pytest.raises(TypeError, match="The model gives tuple; logits are needed"):
+    with pytest.raises(TypeError, match="The model returns tuple; it must return logits"):
         fine_tune_after_pruning(Pair(), batched(16), batched(16), None, FAST)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"fine_tune_epochs": 0}, "fine_tune_epochs is 0; it must be a whole number, at least 1"),
+        ({"fine_tune_epochs": 0}, "fine_tune_epochs is 0; it must be a whole number of at least 1"),
         ({"fine_tune_epochs": 1.5}, "fine_tune_epochs is 1.5"),
         ({"lr": 0}, "lr is 0"),
         ({"lr_factor": -1}, "lr_factor is -1"),

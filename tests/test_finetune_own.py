@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 from pruning_course import FineTuneConfig, Masks, fine_tune_after_pruning, keep_globally, prunable_layers
-from pruning_course.finetune.losses import f1, f1_scores
+from pruning_course.finetune.labels import compute_f1
+from pruning_course.finetune.predictions import predict_rows
 from pruning_course.scores import magnitude
 
 
@@ -43,9 +44,9 @@ def with_one_wrong(wrong, dtype=torch.long):
 
 
 REFUSED = [
-    (lambda: relabelled(fraction), "there is the label 0.3; where a row has one for each class, it must be 0 or 1"),
-    (lambda: relabelled(lambda x: torch.full((len(x), 3), math.nan)), "there is the label nan; where"),
-    (lambda: relabelled(lambda x: 2 * torch.ones(len(x), 3, dtype=torch.long)), "there is the label 2; where"),
+    (lambda: relabelled(fraction), "there is the label 0.3; labels .batch, labels. must be 0 or 1"),
+    (lambda: relabelled(lambda x: torch.full((len(x), 3), math.nan)), "there is the label nan; labels"),
+    (lambda: relabelled(lambda x: 2 * torch.ones(len(x), 3, dtype=torch.long)), "there is the label 2; labels"),
     (lambda: with_one_wrong(-1), "there is the label -1; the model has 3 classes, numbered from 0"),
     (lambda: with_one_wrong(-100), "there is the label -100; the model has 3 classes"),
     (lambda: with_one_wrong(3), "there is the label 3; the model has 3 classes"),
@@ -92,7 +93,7 @@ def test_labels_of_a_stream_are_refused_as_they_come():
 def test_no_batches_of_validation_are_found_before_the_first_step():
     model = net()
     before = state(model)
-    with pytest.raises(ValueError, match="val_loader gave no batches"):
+    with pytest.raises(ValueError, match="no batches to score"):
         fine_tune_after_pruning(model, batched(16), [], None, FAST)
     assert same(state(model), before)
 
@@ -243,9 +244,7 @@ def test_labels_of_every_token():
     history = fine_tune_after_pruning(model, batches, batches, None, replace(FAST, fine_tune_epochs=3), metric=right)
     assert len(history.metrics) == 3 and history.micro_f1 == []
     ragged = [batches[0], {name: tensor[:, :5] for name, tensor in batches[1].items()}]
-    with pytest.raises(
-        ValueError, match=r"The labels of a row are \(5,\) or \(6,\); those of val_loader need one shape"
-    ):
+    with pytest.raises(ValueError, match=r"The labels of a row are \(5,\) or \(6,\); all rows need the same shape"):
         fine_tune_after_pruning(model, batches, ragged, None, FAST, metric=right)
 
 
@@ -323,8 +322,13 @@ def test_one_that_accelerate_has_wrapped_is_taken_too():
 @pytest.mark.parametrize(
     ("make_optimizer", "config", "error", "message"),
     [
-        (lambda model: torch.optim.SGD, FAST, TypeError, "optimizer is SGD; it is an instance over the model's param"),
-        (lambda model: "adamw", FAST, TypeError, "optimizer is str; it is an instance"),
+        (
+            lambda model: torch.optim.SGD,
+            FAST,
+            TypeError,
+            "optimizer is SGD; it must be an instance for the param",
+        ),
+        (lambda model: "adamw", FAST, TypeError, "optimizer is str; it must be an instance"),
         (lambda model: torch.optim.SGD(net().parameters(), lr=0.1), FAST, ValueError, "SGD holds no parameter of Net"),
         (
             lambda model: torch.optim.SGD([model.head.requires_grad_(False).weight], lr=0.1),
@@ -337,7 +341,7 @@ def test_one_that_accelerate_has_wrapped_is_taken_too():
             lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
             replace(FAST, rewind_lr=True),
             ValueError,
-            "rewind_lr and decay set the learning rate, and SGD brings its own",
+            "rewind_lr and decay set the learning rate, but SGD has its own",
         ),
     ],
 )
@@ -455,7 +459,7 @@ def test_a_checkpoint_with_another_optimizer_loss_or_metric_is_refused(tmp_path)
             for entries in self.state.values():
                 entries["odd"] = object()
 
-    with pytest.raises(TypeError, match="The optimizer's 'odd' is object; a checkpoint can keep tensors and numbers"):
+    with pytest.raises(TypeError, match="The optimizer's 'odd' is object; a checkpoint can store tensors and numbers"):
         train("odd", kind=Odd)
     assert not (tmp_path / "odd").exists()
 
@@ -473,22 +477,22 @@ def test_a_checkpoint_with_another_optimizer_loss_or_metric_is_refused(tmp_path)
 )
 def test_f1_is_over_all_classes_of_the_model(logits, labels, micro, macro):
     logits, labels = torch.tensor(logits).float(), torch.tensor(labels)
-    assert f1(logits, labels) == (pytest.approx(micro), pytest.approx(macro))
+    assert compute_f1(logits, labels) == pytest.approx({"micro_f1": micro, "macro_f1": macro})
     model = nn.Linear(logits.shape[1], logits.shape[1], bias=False)
     model.weight.data = torch.eye(logits.shape[1])
     batches = [{"input": logits[:1], "labels": labels[:1]}, {"input": logits[1:], "labels": labels[1:]}]
     batches = [batch for batch in batches if len(batch["labels"])]
-    assert f1_scores(model, batches, Accelerator()) == (pytest.approx(micro), pytest.approx(macro))
+    assert compute_f1(*predict_rows(model, batches, Accelerator())) == compute_f1(logits, labels)
     width = logits.shape[1]
     if width > 1:
         predicted = logits.argmax(1) if labels.dim() == 1 else (logits > 0).int()
         kinds = {"labels": list(range(width)), "average": "macro", "zero_division": 0}
-        assert f1(logits, labels)[1] == pytest.approx(f1_score(labels, predicted, **kinds))
+        assert compute_f1(logits, labels)["macro_f1"] == pytest.approx(f1_score(labels, predicted, **kinds))
 
 
 def test_f1_refuses_labels_that_it_cannot_score():
     with pytest.raises(ValueError, match="F1 cannot score these labels: there is the label 2; the model has 2 classes"):
-        f1(torch.zeros(2, 2), torch.tensor([0, 2]))
+        compute_f1(torch.zeros(2, 2), torch.tensor([0, 2]))
 
 
 def test_masks_of_another_model_are_refused_with_ones_own_optimizer():

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from pruning_course.experiments.data import Source, Task, load_task
 from pruning_course.experiments.settings import OPTIONS, Settings
 from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
-from pruning_course.finetune.batches import parts
-from pruning_course.finetune.losses import f1_scores
+from pruning_course.finetune.batches import split_batch
+from pruning_course.finetune.labels import compute_f1
+from pruning_course.finetune.predictions import predict_rows
 from pruning_course.lab.timing import milliseconds
 from pruning_course.pruners import GradualPruner, PruningManager, get_pruner
 from pruning_course.report import multiply_adds, sparsity_report
@@ -120,7 +121,7 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
     history = History()
     with watch.step("pruning"):
         if settings.prune_method == "wanda" or settings.importance == "gradient":
-            small = [part for batch in train for part, _ in parts(batch, MICRO_TOKENS)]
+            small = [part for batch in train for part, _ in split_batch(batch, MICRO_TOKENS)]
             pruner.calibrate(small, num_samples=count)
         if settings.prune_method != "gradual":
             pruner.prune()
@@ -182,7 +183,7 @@ def _extend(history: History, more: History) -> None:
 
 
 def _scores(model: nn.Module, batches: Batches, accelerator: Accelerator) -> dict[str, float]:
-    return dict(zip(("micro_f1", "macro_f1"), f1_scores(model, batches, accelerator, MICRO_TOKENS), strict=True))
+    return compute_f1(*predict_rows(model, batches, accelerator, MICRO_TOKENS))
 
 
 @lru_cache(maxsize=1)

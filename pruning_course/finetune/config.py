@@ -1,6 +1,8 @@
-"""What decides how a pruned model is trained again, and what came of it."""
+"""The settings of a fine-tuning, and what it reports for each epoch."""
 
 from dataclasses import dataclass, field
+
+from pruning_course.counts import is_count
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 
@@ -9,27 +11,27 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 class FineTuneConfig:
     """The settings of `fine_tune_after_pruning`.
 
-    With an optimizer of your own, `lr`, `lr_factor`, `weight_decay` and `optimizer` have no effect.
-
-    Three learning rates can be compared: `lr * lr_factor` all the time; the same with `decay`; and `rewind_lr`, the
-    rates of the original training again; Renda et al. 2020 (arXiv 2003.02389) found them better than a small one.
+    There are three learning rates: a constant one, `lr * lr_factor`; with `decay`, the same one rising and falling; and
+    with `rewind_lr` those of the original training again, which Renda et al. 2020 (arXiv 2003.02389) found to be better
+    than a small one. An optimizer of your own has its own rate: then `lr`, `lr_factor`, `weight_decay` and `optimizer`
+    have no effect.
 
     Args:
-        fine_tune_epochs: whole epochs, at least 1.
-        lr: the peak rate of the *original* training.
+        fine_tune_epochs: the number of whole epochs.
+        lr: the peak rate of the ORIGINAL training.
         lr_factor: the share of it that is used, unless `rewind_lr`.
-        weight_decay: as the optimizer understands it; of every trained parameter.
-        rewind_lr: follow the original training's schedule over its last `fine_tune_epochs` epochs, with all of `lr`.
-        decay: let the low rate too rise and fall as the original did, over the `fine_tune_epochs`.
-        original_epochs: how long the original training was, for `rewind_lr`; None: as long as this one.
-        warmup: the share of a whole schedule in which the rate rises from 0 to its peak; then it falls to 0 in a line.
+        weight_decay: as the optimizer defines it, for every trained parameter.
+        rewind_lr: follow the schedule of the original training through its last `fine_tune_epochs` epochs.
+        decay: let the rate rise and fall as the original one did, within `fine_tune_epochs`.
+        original_epochs: the length of the original training, for `rewind_lr`; None means that of this one.
+        warmup: the share of the schedule in which the rate rises from 0 to its peak; then it falls linearly to 0.
         optimizer: "adamw", "adam", or "sgd" with momentum 0.9.
-        micro_tokens: cut batches into parts of about this many tokens, padding included, to save memory; the gradient
-            is still that of the whole batch. None: batches stay whole.
-        teacher_weight, temperature: of the distillation, where there is a teacher; see `losses.distillation`.
+        micro_tokens: to save memory, cut batches into parts of about this many tokens, padding included; the gradient
+            is still that of the whole batch. None does not cut them.
+        teacher_weight, temperature: of the loss on a teacher's answers; see `losses.distillation`.
         seed: of the order of the batches and of dropout.
 
-    Raises ValueError for a value outside what is said here.
+    Raises ValueError if a number is out of its range or the optimizer is unknown; the message names the range.
     """
 
     fine_tune_epochs: int = 3
@@ -46,25 +48,26 @@ class FineTuneConfig:
     temperature: float = 2.0
     seed: int = 0
 
-    def __post_init__(self):
-        allowed = {
-            "fine_tune_epochs": (_is_count(self.fine_tune_epochs), "a whole number, at least 1"),
-            "lr": (self.lr > 0, "a rate above 0"),
-            "lr_factor": (self.lr_factor > 0, "a factor above 0"),
-            "weight_decay": (self.weight_decay >= 0, "at least 0"),
-            "original_epochs": (
-                self.original_epochs is None or self.original_epochs >= self.fine_tune_epochs,
-                f"None, or at least fine_tune_epochs, {self.fine_tune_epochs}: no rate was set for later epochs",
+    def __post_init__(self) -> None:
+        epochs = self.fine_tune_epochs
+        for name, fits, allowed in (
+            ("fine_tune_epochs", is_count(epochs), "a whole number of at least 1"),
+            ("lr", self.lr > 0, "above 0"),
+            ("lr_factor", self.lr_factor > 0, "above 0"),
+            ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            (
+                "original_epochs",
+                self.original_epochs is None or self.original_epochs >= epochs,
+                f"None, or at least fine_tune_epochs, {epochs}, because later epochs had no rate",
             ),
-            "warmup": (0 <= self.warmup < 1, "a share from 0 to below 1"),
-            "optimizer": (self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
-            "micro_tokens": (self.micro_tokens is None or _is_count(self.micro_tokens), "None, or at least 1"),
-            "teacher_weight": (0 <= self.teacher_weight <= 1, "a share from 0 to 1"),
-            "temperature": (self.temperature > 0, "above 0"),
-        }
-        for name, (fits, what) in allowed.items():
+            ("warmup", 0 <= self.warmup < 1, "at least 0 and below 1"),
+            ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
+            ("micro_tokens", self.micro_tokens is None or is_count(self.micro_tokens), "None, or at least 1"),
+            ("teacher_weight", 0 <= self.teacher_weight <= 1, "between 0 and 1"),
+            ("temperature", self.temperature > 0, "above 0"),
+        ):
             if not fits:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {what}.")
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {allowed}.")
 
     @property
     def is_constant(self) -> bool:
@@ -72,26 +75,26 @@ class FineTuneConfig:
         return not (self.rewind_lr or self.decay)
 
     def rate_at(self, done: float) -> float:
-        """The learning rate when the share `done` of the fine-tuning is over, from 0 to 1."""
-        if not 0 <= done <= 1:
-            raise ValueError(f"done is {done}; it is the share of the fine-tuning that is over, from 0 to 1.")
-        if self.is_constant:
-            return self.lr * self.lr_factor
-        if not self.rewind_lr:
-            return self.lr * self.lr_factor * self._trapeze(done)
-        left = (1 - done) * self.fine_tune_epochs / (self.original_epochs or self.fine_tune_epochs)
-        return self.lr * self._trapeze(1 - left)
+        """Return the learning rate when the share `done` of the fine-tuning is finished.
 
-    def _trapeze(self, progress: float) -> float:
+        Raises ValueError if `done` is outside [0, 1].
+        """
+        if not 0 <= done <= 1:
+            raise ValueError(f"done is {done}; it must be between 0 and 1.")
+        peak = self.lr if self.rewind_lr else self.lr * self.lr_factor
+        if self.is_constant:
+            return peak
+        total = self.original_epochs if self.rewind_lr and self.original_epochs else self.fine_tune_epochs
+        progress = 1 - (1 - done) * self.fine_tune_epochs / total  # of the whole schedule
         fall = (1 - progress) / (1 - self.warmup)
-        return min(progress / self.warmup, fall) if self.warmup else fall
+        return peak * (min(progress / self.warmup, fall) if self.warmup else fall)
 
 
 @dataclass
 class History:
-    """For each epoch the mean loss while training, micro and macro F1 on validation, and what a `metric` measured.
+    """For each epoch: the mean training loss, micro and macro F1 on validation, and what a `metric` measured.
 
-    The F1s are empty where a metric was given for labels that F1 cannot score; `metrics` is empty without a metric.
+    The F1s are empty if a metric scored labels for which there is no F1; `metrics` is empty without a metric.
     """
 
     train_loss: list[float] = field(default_factory=list)
@@ -101,14 +104,10 @@ class History:
 
     @property
     def has_f1(self) -> bool:
-        """Whether there is an F1 of every epoch."""
+        """Whether every epoch has an F1."""
         return len(self.micro_f1) == len(self.train_loss)
 
     @property
     def best_epoch(self) -> int:
-        """The place in the lists, from 0, of the highest micro-F1; of several, the first. Without F1s, the last."""
+        """The index of the highest micro-F1, the first one of equals; without F1s, the last epoch."""
         return self.micro_f1.index(max(self.micro_f1)) if self.has_f1 else len(self.train_loss) - 1
-
-
-def _is_count(value) -> bool:
-    return isinstance(value, int) and value >= 1

@@ -3,50 +3,71 @@
 import math
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
-from pruning_course.finetune import checkpoint as saved
-from pruning_course.finetune.batches import one_epoch, parts
-from pruning_course.finetune.checks import Checks, scores_of
-from pruning_course.finetune.config import History
-from pruning_course.finetune.labels import fault_of
-from pruning_course.finetune.losses import distillation, f1, forward, outputs, validation_rows
-from pruning_course.finetune.optimizers import bare, make_optimizer, trained_by
+from pruning_course.finetune import resume
+from pruning_course.finetune.batches import Batch, order_epoch, split_batch
+from pruning_course.finetune.config import FineTuneConfig, History
+from pruning_course.finetune.label_checks import Goal, LabelChecks, measure
+from pruning_course.finetune.labels import compute_f1, find_fault
+from pruning_course.finetune.losses import compute_loss, distillation, run_forward
+from pruning_course.finetune.optimizers import find_trained, make_optimizer, unwrap
+from pruning_course.finetune.predictions import predict_rows
 from pruning_course.masks import Masks, find_owners
-from pruning_course.models import linear_layers
+from pruning_course.models import linear_layers, weight_of
 
 CLIP = 1.0  # the norm of the whole gradient
-ZEROS = 0.01  # a share of exact zeros that chance does not give
+ZEROS = 0.01  # a larger share of exact zeros does not come by chance
 
 
 class Training:
-    """A model with its optimizer while it is fine-tuned; see `fine_tune_after_pruning`."""
+    """A model with its optimizer while it is fine-tuned; the arguments are those of `fine_tune_after_pruning`.
 
-    def __init__(self, model, wrapped, masks, config, accelerator, optimizer, loss, metric, teacher):
-        self.model, self.wrapped, self.teacher = model, wrapped, teacher
-        self.config, self.accelerator = config, accelerator
-        self.own_loss, self.metric = loss, metric
+    `wrapped` is the model as accelerate has prepared it: `model` itself on one process.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        wrapped: nn.Module,
+        masks: Masks | None,
+        config: FineTuneConfig,
+        accelerator: Accelerator,
+        goal: Goal,
+        optimizer: Optimizer | None,
+    ):
+        self.model, self.wrapped, self.config = model, wrapped, config
+        self.accelerator, self.goal = accelerator, goal
         self.sets_rate = optimizer is None
-        if teacher is not None:
-            teacher.to(accelerator.device).eval()
+        if goal.teacher is not None:
+            goal.teacher.to(accelerator.device).eval()
         optimizer = make_optimizer(model, config) if optimizer is None else optimizer
-        self.trained = trained_by(optimizer, model)
-        _hold(model, masks, bare(optimizer))
+        self.trained = find_trained(optimizer, model)
+        _hold(model, masks, unwrap(optimizer))
         self.optimizer = accelerator.prepare_optimizer(optimizer)
-        self.checks = Checks(model, config, accelerator, loss, metric, teacher)
+        self.checks = LabelChecks(model, goal, lambda batch: self.split(batch)[0][0])
 
-    def run(self, train_loader: Iterable, val_loader: Iterable, checkpoint, known_by: dict) -> History:
-        """All epochs that are left to do; the best weights are put back at the end."""
-        history, best = History(), {}
+    def run(
+        self,
+        train_loader: Iterable[object],
+        val_loader: Iterable[object],
+        checkpoint: str | os.PathLike[str] | None,
+        identity: Mapping[str, Any],
+    ) -> History:
+        """Run the epochs that are left to do, and put the best weights back at the end."""
+        history, best = History(), dict[str, Tensor]()
         if checkpoint is not None and os.path.exists(checkpoint):
-            history, best = saved.read(checkpoint, known_by, self.model, self.optimizer)
-        epochs, steps, done = self.config.fine_tune_epochs, known_by["batches"], len(history.train_loss)
+            history, best = resume.read(checkpoint, identity, self.model, self.optimizer)
+        epochs, steps, done = self.config.fine_tune_epochs, identity["batches"], len(history.train_loss)
         if done < epochs:
             self.checks.read_ahead(train_loader, val_loader)
         bar = tqdm if self.accelerator.is_local_main_process else partial(tqdm, disable=True)
@@ -55,87 +76,93 @@ class Training:
                 history.train_loss.append(self.train(train_loader, epoch, steps, progress))
                 progress.set_postfix(loss=history.train_loss[-1], **self.score(val_loader, history))
                 if history.has_f1 and history.best_epoch == epoch:
-                    best = saved.snapshot(self.model)
+                    best = resume.copy_changing(self.model)
                 if checkpoint is not None and self.accelerator.is_main_process:
-                    saved.write(checkpoint, known_by, history, self.model, self.optimizer, best)
+                    resume.write(checkpoint, identity, history, self.model, self.optimizer, best)
                 self.accelerator.wait_for_everyone()
         if history.has_f1:
-            saved.restore(self.model, best)
+            resume.restore(self.model, best)
         return history
 
-    def score(self, loader: Iterable, history: History) -> dict[str, float]:
-        """Add to `history` what the model reaches on validation; returns what the bar shows of it."""
-        batches = map(self.checks.validation, loader)
-        logits, labels = validation_rows(self.model, batches, self.accelerator, self.config.micro_tokens)
-        shown = {}
-        if fault_of(labels, logits.shape) is None:
-            micro, macro = f1(logits, labels)
-            history.micro_f1.append(micro)
-            history.macro_f1.append(macro)
-            shown["micro_f1"] = micro
-        if self.metric is not None:
-            history.metrics.append(scores_of(self.metric, logits, labels))
-            shown |= history.metrics[-1]
-        return shown
+    def score(self, loader: Iterable[object], history: History) -> dict[str, float]:
+        """Add the scores on validation to `history`, and return them."""
+        batches = map(self.checks.check_validation, loader)
+        logits, labels = predict_rows(self.model, batches, self.accelerator, self.config.micro_tokens)
+        scores: dict[str, float] = {}
+        if find_fault(labels, logits.shape) is None:
+            scores = compute_f1(logits, labels)
+            history.micro_f1.append(scores["micro_f1"])
+            history.macro_f1.append(scores["macro_f1"])
+        if self.goal.metric is not None:
+            history.metrics.append(measure(self.goal.metric, logits, labels))
+            scores |= history.metrics[-1]
+        return scores
 
-    def train(self, loader: Iterable, epoch: int, steps: int, progress: tqdm) -> float:
-        """One epoch; the mean loss of its rows, before the step that each of them led to."""
+    def train(self, loader: Iterable[object], epoch: int, steps: int, progress: tqdm) -> float:
+        """Train for one epoch; return the mean loss of its rows, each before the step that it leads to."""
         self.model.train()
-        total = rows = 0
-        for number, raw in enumerate(one_epoch(loader, self.config.seed, epoch, self.accelerator.process_index)):
-            batch = self.checks.training(raw)
+        total, rows = 0.0, 0
+        for number, raw in enumerate(order_epoch(loader, self.config.seed, epoch, self.accelerator.process_index)):
+            batch = self.checks.check_training(raw)
             if self.sets_rate:
                 done = min(1.0, (epoch + (number + 0.5) / (steps or 1)) / self.config.fine_tune_epochs)
                 for group in self.optimizer.param_groups:
                     group["lr"] = self.config.rate_at(done)
-            loss = self.step(batch)
-            total, rows = total + loss * len(batch["labels"]), rows + len(batch["labels"])
+            total += self.step(batch) * len(batch["labels"])
+            rows += len(batch["labels"])
             progress.update()
         if not rows:
-            raise ValueError(f"train_loader gave no batches in epoch {epoch}; it must give them anew in each epoch.")
+            raise ValueError(f"train_loader yields no batches in epoch {epoch}; it must start again in every epoch.")
         return total / rows
 
-    def step(self, batch: dict[str, Tensor]) -> float:
-        """One step of the optimizer on a batch; its mean loss, over all processes."""
-        accelerator, total = self.accelerator, 0.0
-        mine = parts(batch, self.config.micro_tokens, accelerator.process_index, accelerator.num_processes)
-        for number, (part, share) in enumerate(mine, start=1):
-            last = number == len(mine)
-            with nullcontext() if last else accelerator.no_sync(self.wrapped):
-                part = {name: tensor.to(accelerator.device) for name, tensor in part.items()}
-                loss = self.loss(part) * share
+    def step(self, batch: Batch) -> float:
+        """Make one step of the optimizer on a batch; return its mean loss over all processes.
+
+        Raises FloatingPointError, before the step, if the loss is not finite.
+        """
+        accelerator, parts = self.accelerator, self.split(batch)
+        loss_of_parts = torch.zeros((), device=accelerator.device)
+        for number, (part, share) in enumerate(parts, start=1):
+            with nullcontext() if number == len(parts) else accelerator.no_sync(self.wrapped):
+                loss = self.compute_loss(part) * share
                 accelerator.backward(loss * accelerator.num_processes)  # the processes' gradients are averaged
-                total += loss.detach()
-        total = accelerator.reduce(total, "sum").item()
+                loss_of_parts += loss.detach()
+        total = float(accelerator.reduce(loss_of_parts, "sum"))
         if not math.isfinite(total):
-            raise FloatingPointError(f"The loss is {total}, so there is no step to take; the weights are as before it.")
+            raise FloatingPointError(f"The loss is {total}, so no step is made; the weights are as before it.")
         accelerator.clip_grad_norm_(self.trained, CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.model.zero_grad()  # also of parameters that the caller's optimizer does not hold
         return total
 
-    def loss(self, part: dict[str, Tensor]) -> Tensor:
-        """The loss on the labels, mixed with that on the teacher's answers if there is a teacher."""
-        logits, loss = outputs(self.wrapped, part, self.model, self.own_loss)
-        if self.teacher is None:
+    def compute_loss(self, part: Batch) -> Tensor:
+        """Return the loss on the labels, mixed with the one on the answers of the teacher, if there is a teacher."""
+        logits, loss = compute_loss(self.wrapped, part, self.model, self.goal.loss)
+        if self.goal.teacher is None:
             return loss
         with torch.no_grad():
-            taught, _ = forward(self.teacher, part, with_labels=False)
-        soft = distillation(logits, taught, part["labels"], self.config.temperature)
-        return (1 - self.config.teacher_weight) * loss + self.config.teacher_weight * soft
+            taught, _ = run_forward(self.goal.teacher, part, with_labels=False)
+        of_teacher = distillation(logits, taught, part["labels"], self.config.temperature)
+        return (1 - self.config.teacher_weight) * loss + self.config.teacher_weight * of_teacher
+
+    def split(self, batch: Batch) -> list[tuple[Batch, float]]:
+        """Return the rows of this process on its device, in parts; see `split_batch`."""
+        accelerator = self.accelerator
+        parts = split_batch(batch, self.config.micro_tokens, accelerator.process_index, accelerator.num_processes)
+        return [({name: tensor.to(accelerator.device) for name, tensor in part.items()}, s) for part, s in parts]
 
 
-def _hold(model: nn.Module, masks: Masks | None, optimizer: torch.optim.Optimizer) -> None:
+def _hold(model: nn.Module, masks: Masks | None, optimizer: Optimizer) -> None:
     if masks is not None:
-        moved = {id(parameter) for parameter in trained_by(optimizer, model)}
-        if any(id(getattr(*owner)) in moved for owner in find_owners(model, masks).values()):
+        trained = {id(parameter) for parameter in find_trained(optimizer, model)}
+        if any(id(getattr(*owner)) in trained for owner in find_owners(model, masks).values()):
             masks.hold(optimizer)
         return
-    weights = [layer.weight for layer in linear_layers(model).values() if layer.weight.requires_grad]
+    weights = [weight for weight in map(weight_of, linear_layers(model).values()) if weight.requires_grad]
     zeros = sum(int((weight == 0).sum()) for weight in weights) / max(1, sum(weight.numel() for weight in weights))
     if zeros > ZEROS:
         warnings.warn(
-            f"{zeros:.0%} of the linear weights are 0, and no masks were given: training will make them other than 0.",
+            f"{zeros:.0%} of the linear weights are 0, and no masks were given, so the training will revive them.",
             stacklevel=4,
         )

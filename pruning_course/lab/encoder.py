@@ -7,14 +7,15 @@ from functools import lru_cache
 from typing import Self
 
 import torch
-from sklearn.metrics import f1_score
+from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BertConfig, BertModel, BertPreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
+from pruning_course.finetune.labels import compute_f1
+from pruning_course.finetune.predictions import predict_rows
 from pruning_course.lab.wheels import minilm_folder
-from pruning_course.models import eval_mode
 
 MAX_LENGTH = 96  # tokens; 4 in 100 definitions are longer
 
@@ -146,31 +147,12 @@ def predict(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
 
     Meanwhile the model is in eval mode. Raises `ValueError` if there are no batches.
     """
-    return _predict_with_labels(model, batches)[0]
+    return predict_rows(model, batches, Accelerator())[0].float().sigmoid()
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-    """`{"micro_f1", "macro_f1"}` at threshold 0.5; a label that no text has and that is never predicted counts as 0.
+    """Return `{"micro_f1", "macro_f1"}` at threshold 0.5; a label that is neither there nor predicted counts as 0.
 
     Meanwhile the model is in eval mode. Raises `ValueError` if there are no batches.
     """
-    probabilities, labels = _predict_with_labels(model, batches)
-    predicted, truth = (probabilities > 0.5).int().numpy(), labels.int().numpy()
-    return {
-        f"{average}_f1": float(f1_score(truth, predicted, average=average, zero_division=0))
-        for average in ("micro", "macro")
-    }
-
-
-def _predict_with_labels(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
-    device = next(model.parameters()).device
-    probabilities, labels = [], []
-    with eval_mode(model), torch.inference_mode():
-        for batch in batches:
-            inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
-            probabilities.append(model(**inputs).logits.float().sigmoid().cpu())
-            labels.append(batch["labels"].cpu())
-    if not probabilities:
-        raise ValueError("There are no batches to predict: at least one is needed.")
-    # A tensor made in inference mode can never be part of a loss; a clone made outside inference mode can.
-    return torch.cat(probabilities).clone(), torch.cat(labels)
+    return compute_f1(*predict_rows(model, batches, Accelerator()))
