@@ -217,7 +217,7 @@ def test_a_class_that_transformers_does_not_have_is_given(tmp_path):
     with pytest.raises(ValueError, match=r"The file has a tensor|The file has no tensor"):
         load_pruned(tmp_path / "model", model_class=BertForSequenceClassification)
     for wrong in (nn.Linear, "MeanPooledClassifier"):
-        with pytest.raises(TypeError, match="it is a class of transformers models"):
+        with pytest.raises(TypeError, match="it must be a class of transformers models"):
             load_pruned(tmp_path / "model", model_class=wrong)
 
 
@@ -289,7 +289,7 @@ def test_missing_and_damaged_files_are_named(name, tmp_path):
     saved(tmp_path / "model")
     file = tmp_path / "model" / name
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=f"{name} is damaged"):
+    with pytest.raises(ValueError, match=f"{name} is (damaged|not a valid file of weights)"):
         load_pruned(tmp_path / "model")
     file.unlink()
     with pytest.raises(ValueError, match=f"has no readable file {name}"):
@@ -306,7 +306,7 @@ def test_a_damaged_generation_config_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "has format 2 and can be read by a newer pruning_course only"),
+        ({"format": 2}, "has format 2, which only a newer pruning_course can read"),
         ({"format": "new"}, "pruning.json is damaged"),
         ({"blocks": [{"neurons": -1, "heads": 1}]}, "pruning.json is damaged"),
         ({"blocks": [{"neurons": 3}]}, "pruning.json is damaged"),

@@ -1,7 +1,4 @@
-"""A pruned model on disk: what `save_pretrained` writes, and the sizes of its blocks, which no config can say.
-
-`from_pretrained` builds what the config says, the same widths in every block, and refuses other shapes.
-"""
+"""A pruned model on disk: what `save_pretrained` writes, and the sizes of its blocks, which no config can express."""
 
 from pruning_course.checkpoint.saving import load_pruned, save_pruned
 

@@ -1,27 +1,31 @@
-"""pruning.json: what a saved model is, as far as its config has no words for it."""
+"""pruning.json: what a saved model is, as far as its config cannot express it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from transformers import PreTrainedModel
 
-from pruning_course.models import BlockSize, find_layout, linear_layers, measure_blocks
+from pruning_course.counts import is_count
+from pruning_course.models import BlockSize, find_layout, linear_layers, measure_blocks, weight_of
 
 PRUNING = "pruning.json"
 FORMAT = 1  # raise it when an older `load_pruned` could not read what is written
 
+Description = dict[str, Any]
 
-def describe(model: PreTrainedModel) -> dict:
-    """What pruning.json says of `model`, as plain data.
 
-    `blocks` is None where the blocks cannot be sized, because the family is not known, say. Such a model can be loaded
-    again if nothing was cut out of it.
+def describe(model: PreTrainedModel) -> Description:
+    """Return what pruning.json says about `model`, as plain data.
+
+    `blocks` is None if the blocks cannot be measured, for example because the family is unknown. Such a model can be
+    loaded again if nothing was cut out of it.
     """
     saved = model.state_dict()
-    main = model.dtype
-    weights = [layer.weight for layer in linear_layers(model).values()]
+    weights = [weight_of(layer) for layer in linear_layers(model).values()]
     zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights)
     return {
         "format": FORMAT,
@@ -29,9 +33,9 @@ def describe(model: PreTrainedModel) -> dict:
         "blocks": _measure(model),
         "parameters": model.num_parameters(),
         "zeros": zeros / max(1, sum(weight.numel() for weight in weights)),
-        "dtype": name_of(main),
-        "other_dtypes": {name: name_of(tensor.dtype) for name, tensor in saved.items() if tensor.dtype != main},
-        # They are not saved but computed anew, in float32; a model that was cast to bfloat16 had them rounded.
+        "dtype": name_of(model.dtype),
+        "other_dtypes": {name: name_of(tensor.dtype) for name, tensor in saved.items() if tensor.dtype != model.dtype},
+        # These are not saved but computed again, in float32; a model that was cast to bfloat16 had rounded them.
         "buffers": {
             name: name_of(buffer.dtype)
             for name, buffer in model.named_buffers()
@@ -41,55 +45,58 @@ def describe(model: PreTrainedModel) -> dict:
     }
 
 
-def _measure(model: PreTrainedModel) -> list[dict] | None:
+def _measure(model: PreTrainedModel) -> list[dict[str, int]] | None:
     try:
-        return [vars(size) for size in measure_blocks(find_layout(model))]
-    except (AttributeError, ValueError):  # no known family, or layers that are not those of the family
+        return [asdict(size) for size in measure_blocks(find_layout(model))]
+    except (AttributeError, ValueError):  # no known family, or layers that its table does not describe
         return None
 
 
-def read_description(folder: Path) -> dict:
-    """What `describe` returned, read from `folder`; `blocks` is a list of BlockSize, or None.
+def read_description(folder: Path) -> Description:
+    """Return what `describe` returned, with `blocks` as a list of BlockSize, or None.
 
-    Raises ValueError where the file is missing, damaged or of a newer format.
+    Raises ValueError if pruning.json is missing or damaged, or has a newer format.
     """
-    about = read_json(folder, PRUNING)
+    about = read_json(folder / PRUNING)
+    version = about.get("format")
+    if is_count(version, FORMAT + 1):
+        raise ValueError(f"{folder} has format {version}, which only a newer pruning_course can read.")
     try:
-        if int(about["format"]) <= FORMAT:
-            if about["blocks"] is not None:
-                about["blocks"] = [BlockSize(**block) for block in about["blocks"]]
-            counts = [count for block in about["blocks"] or [] for count in (block.neurons, block.heads)]
-            names = [about["dtype"], *about["other_dtypes"].values(), *about["buffers"].values()]
-            if all(type(count) is int and count >= 0 for count in counts) and all(
-                isinstance(getattr(torch, name), torch.dtype) for name in names
-            ):
-                return about
-            raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError):
+        if about["blocks"] is not None:
+            about["blocks"] = [BlockSize(**block) for block in about["blocks"]]
+        counts = [count for block in about["blocks"] or [] for count in (block.neurons, block.heads)]
+        names = [about["dtype"], *about["other_dtypes"].values(), *about["buffers"].values()]
+        is_valid = all(isinstance(getattr(torch, name), torch.dtype) for name in names)
+    except (KeyError, TypeError, AttributeError):
         raise damaged(folder / PRUNING) from None
-    raise ValueError(f"{folder} has format {about['format']} and can be read by a newer pruning_course only.")
+    if not (is_count(version) and is_valid and all(is_count(count, 0) for count in counts)):
+        raise damaged(folder / PRUNING)
+    return about
 
 
-def read_json(folder: Path, name: str) -> dict:
-    """The object in a JSON file. ValueError where it is missing or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises ValueError if the file is missing or damaged."""
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise missing(folder / name) from None
+        raise missing(path) from None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise damaged(folder / name)
-    return found
+        content = None
+    if not isinstance(content, dict):
+        raise damaged(path)
+    return content
 
 
 def missing(path: Path) -> ValueError:
-    return ValueError(f"{path.parent} has no readable file {path.name}; save_pruned writes one.")
+    """Return the error for a file that cannot be read."""
+    return ValueError(f"{path.parent} has no readable file {path.name}, which save_pruned writes.")
 
 
 def damaged(path: Path) -> ValueError:
-    return ValueError(f"{path} is damaged: it is not what save_pruned wrote.")
+    """Return the error for a file with other content than expected."""
+    return ValueError(f"{path} is damaged: it does not contain what save_pruned writes.")
 
 
 def name_of(dtype: torch.dtype) -> str:
+    """Return the name of a dtype, such as "float32"."""
     return str(dtype).removeprefix("torch.")

@@ -8,35 +8,29 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from pruning_course.checkpoint.description import PRUNING, damaged, describe, read_description
-from pruning_course.checkpoint.skeleton import class_named, skeleton
-from pruning_course.checkpoint.tensors import check, fill, stored_tensors
+from pruning_course.checkpoint.skeleton import find_class, make_skeleton
+from pruning_course.checkpoint.tensors import check, fill, read_stored
 from pruning_course.files import written_beside
 
 GENERATION = "generation_config.json"
 ONE_FILE = 1 << 60  # bytes; never more than one file of weights
 
 
-def save_pruned(model: PreTrainedModel, folder: str | os.PathLike) -> None:
-    """Write `model`, shrunk or not, into the new `folder`, whole or not at all; `load_pruned` reads it.
+def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
+    """Write `model`, shrunk or not, into the new `folder`, completely or not at all; `load_pruned` reads it.
 
-    Any transformers model from which nothing was cut can be saved; one from which neurons, heads or layers were cut, if
-    its family is known.
+    The folder holds what `save_pretrained` writes (config.json, model.safetensors, generation_config.json for models
+    that generate) and pruning.json: the class, the neurons and attention heads of each block (null if the family is
+    unknown), the dtypes, the share of zeros in the linear layers, and the versions of torch and transformers. There is
+    no pickle. If the config can express the sizes, because all blocks share them, `from_pretrained` can read it, too.
 
-    The folder holds what `save_pretrained` writes (config.json, model.safetensors, generation_config.json where the
-    model generates) and pruning.json: the class of the model, the neurons and heads of each block (null where the
-    family is not known), the dtypes, the share of zeros in the linear layers, the versions of torch and transformers.
-    No pickle. Where the config can say the sizes, because all blocks share them, `from_pretrained` can read it too.
+    Any transformers model from which nothing was cut can be saved, and one of a known family after `shrink`. Before the
+    folder gets its name, the tensors in it are compared with the model that `load_pruned` would build. Weights that
+    `Masks` prune are saved as zeros; `Masks.save` writes the masks themselves.
 
-    Weights that `Masks` prune are ordinary Parameters with zeros, also while the masks are live, and are saved as such;
-    the masks themselves are not: `Masks.save` writes them.
-
-    Before the folder gets its name, what `load_pruned` would build from it is compared with the tensors in it.
-
-    Raises:
-        TypeError: `model` is not a transformers model.
-        ValueError: a model that torch.nn.utils.prune still masks, or one that its class, its config and the sizes of
-            its blocks do not describe, because a layer was exchanged, say, or cut in a model of an unknown family.
-        FileExistsError: `folder` exists.
+    Raises TypeError if `model` is not a transformers model; ValueError if torch.nn.utils.prune still masks it, or its
+    class, its config and the sizes of its blocks do not describe it, for example because a layer was replaced, or cut
+    in a model of an unknown family; FileExistsError if `folder` exists.
     """
     if not isinstance(model, PreTrainedModel):
         raise TypeError(f"save_pruned takes a transformers model (PreTrainedModel), not {type(model).__name__}.")
@@ -46,42 +40,41 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike) -> None:
     for name, _ in model.named_parameters():
         if name.endswith("_orig"):
             raise ValueError(
-                f"torch.nn.utils.prune still masks {name.removesuffix('_orig')}, and under the name {name} no class "
-                "would find it again; take its masks over with Masks.from_torch(model) first."
+                f"torch.nn.utils.prune still masks {name.removesuffix('_orig')}, and no class would find it again as "
+                f"{name}; take its masks over with Masks.from_torch(model) first."
             )
     with written_beside(folder, folder=True) as target:
-        # Its original format has the names that some classes (ViT, Mixtral) gave their weights in older versions.
+        # The original format has the names that some classes (ViT, Mixtral) used for their weights in older versions.
         model.save_pretrained(target, max_shard_size=ONE_FILE, save_original_format=False)
         (target / PRUNING).write_text(json.dumps(describe(model), indent=2) + "\n", encoding="utf-8")
         about = read_description(target)
         try:
-            check(skeleton(target, type(model), about), stored_tensors(target), about)
+            check(make_skeleton(target, type(model), about), read_stored(target), about)
         except ValueError as error:
             raise ValueError(f"{type(model).__name__} could not be loaded again from its config: {error}") from None
 
 
-def load_pruned(folder: str | os.PathLike, model_class: type[PreTrainedModel] | None = None) -> PreTrainedModel:
-    """The model that `save_pruned` wrote into `folder`, on the CPU, in eval mode; it computes exactly what it did.
+def load_pruned(folder: str | os.PathLike[str], model_class: type[PreTrainedModel] | None = None) -> PreTrainedModel:
+    """Return the model that `save_pruned` wrote into `folder`, on the CPU, in eval mode; it computes exactly the same.
 
     Each tensor has the dtype that it was saved with, tied weights are tied again, and every parameter requires a
-    gradient, as `from_pretrained` has it; the attention implementation too is the one that transformers chooses.
-    Nothing is read but JSON and safetensors, no code, and nothing is fetched.
+    gradient and transformers chooses the attention implementation, as after `from_pretrained`. Only JSON and
+    safetensors are read, without running code from the folder, and nothing is downloaded.
 
     Args:
         folder: what `save_pruned` wrote.
-        model_class: for a class that transformers does not have, the class itself; otherwise it is found by its name.
+        model_class: the class of the model, if transformers does not have it; otherwise its name is enough.
 
-    Raises:
-        TypeError: `model_class` is not a class of transformers models.
-        ValueError: a file is missing or damaged, or of a newer format; a class that transformers does not have and
-            that was not given; a tensor that is missing, one too many, or of another shape or dtype than the model's.
+    Raises TypeError if `model_class` is not a class of transformers models; ValueError if a file is missing, damaged or
+    of a newer format, if the class is unknown, or if a tensor is missing, superfluous, or does not have the shape and
+    dtype of the model's.
     """
     folder = Path(folder)
     about = read_description(folder)
-    model = skeleton(folder, model_class or class_named(folder, about["class"]), about)
-    stored = stored_tensors(folder)
+    model = make_skeleton(folder, model_class or find_class(folder, about["class"]), about)
+    stored = read_stored(folder)
     check(model, stored, about)
-    fill(model, folder, stored)
+    fill(model, folder, list(stored))
     for name, buffer in model.named_buffers():
         if name in about["buffers"]:
             buffer.data = buffer.to(getattr(torch, about["buffers"][name]))

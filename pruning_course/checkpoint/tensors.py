@@ -1,42 +1,40 @@
-"""The tensors of a saved model: found in the file, compared with a skeleton, put into it."""
+"""The tensors of a saved model: compared with a skeleton, and put into it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pruning_course.checkpoint.description import damaged, missing, name_of
+from pruning_course.checkpoint.description import Description, missing, name_of
+from pruning_course.tensors import read_tensors
 
 WEIGHTS = "model.safetensors"
 
 
-def stored_tensors(folder: Path) -> dict[str, Tensor]:
-    """The tensors of the file by their names: mapped, not read. ValueError where it is missing or damaged."""
+def read_stored(folder: Path) -> dict[str, Tensor]:
+    """Return the stored tensors by name, mapped into memory. Raises ValueError if the file is missing or damaged."""
     if not (folder / WEIGHTS).is_file():
         raise missing(folder / WEIGHTS)
-    try:
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-    except SafetensorError as error:
-        raise damaged(folder / WEIGHTS) from error
+    return read_tensors(folder / WEIGHTS, "file of weights")[0]
 
 
-def check(model: PreTrainedModel, stored: dict[str, Tensor], about: dict) -> None:
-    """ValueError unless the tensors are those of `model`, one of each that are tied, in shape and dtype."""
-    wanted = model.state_dict(keep_vars=True)
-    for name in stored:
-        if name not in wanted:
-            raise ValueError(
-                f"The file has a tensor {name} {tuple(stored[name].shape)}, which the model does not have."
-            )
-    there = {id(wanted[name]) for name in stored}
-    for name, tensor in wanted.items():
-        if id(tensor) not in there:
+def check(model: PreTrainedModel, stored: Mapping[str, Tensor], about: Description) -> None:
+    """Raise ValueError unless `stored` has all tensors of `model`, one of those that are tied, and no others.
+
+    Their shapes and dtypes must be right, too.
+    """
+    expected = model.state_dict(keep_vars=True)
+    for name, tensor in stored.items():
+        if name not in expected:
+            raise ValueError(f"The file has a tensor {name} {tuple(tensor.shape)}, which the model does not have.")
+    present = {id(expected[name]) for name in stored}
+    for name, tensor in expected.items():
+        if id(tensor) not in present:
             raise ValueError(f"The file has no tensor {name}, which in the model is {tuple(tensor.shape)}.")
     for name, tensor in stored.items():
-        shape, dtype = wanted[name].shape, about["other_dtypes"].get(name, about["dtype"])
+        shape, dtype = expected[name].shape, about["other_dtypes"].get(name, about["dtype"])
         if (tensor.shape, name_of(tensor.dtype)) != (shape, dtype):
             raise ValueError(
                 f"The tensor {name} is {tuple(tensor.shape)} {name_of(tensor.dtype)} in the file and {tuple(shape)} "
@@ -44,17 +42,16 @@ def check(model: PreTrainedModel, stored: dict[str, Tensor], about: dict) -> Non
             )
 
 
-def fill(model: PreTrainedModel, folder: Path, stored: Collection[str]) -> None:
-    """Put the tensors called `stored`, which `check` has passed, into `model`, ties included."""
-    wanted = model.state_dict(keep_vars=True)
-    names = {id(wanted[name]): name for name in stored}  # of tied weights, one name is in the file
-    given = {}
-    for name in stored:
-        # Opened anew for each: what was read counts as memory for as long as the file is mapped.
+def fill(model: PreTrainedModel, folder: Path, names: Collection[str]) -> None:
+    """Put the tensors called `names` from the file into `model`, ties included; `check` has compared them before."""
+    expected = model.state_dict(keep_vars=True)
+    stored_name = {id(expected[name]): name for name in names}  # of tied weights, the file has only one
+    values = {}
+    for name in names:
+        # The file is opened again for each tensor, because what was read counts as memory while a file is mapped.
         with safe_open(folder / WEIGHTS, framework="pt") as file:
-            # A copy is aligned in memory, which products in their last bits may depend on, and outlives the file.
-            tensor, place = file.get_tensor(name).clone(), wanted[name]
-        given[name] = nn.Parameter(tensor, place.requires_grad) if isinstance(place, nn.Parameter) else tensor
-    model.load_state_dict(
-        {name: given[name if name in given else names[id(place)]] for name, place in wanted.items()}, assign=True
-    )
+            # A copy outlives the file, and is aligned in memory, which the last bits of products may depend on.
+            tensor, place = file.get_tensor(name).clone(), expected[name]
+        values[name] = nn.Parameter(tensor, place.requires_grad) if isinstance(place, nn.Parameter) else tensor
+    everything = {name: values.get(name, values[stored_name[id(place)]]) for name, place in expected.items()}
+    model.load_state_dict(everything, assign=True)

@@ -1,5 +1,4 @@
 """The course's encoder: BERT with mean pooling, with its tokenizer, its batches and its score."""
-# mypy: untyped-calls-exclude="transformers"
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
