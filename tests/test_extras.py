@@ -20,9 +20,15 @@ def test_another_error_passes():
         raise ValueError("mine")
 
 
-def test_the_laboratory_says_which_extra_it_needs():
-    code = "import sys; sys.modules['obonet'] = None; from pruning_course import lab; lab.load_phenotypes"
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [
+        ("obonet", "from pruning_course import lab; lab.load_phenotypes"),
+        ("matplotlib", "import pruning_course.teaching"),
+    ],
+)
+def test_a_room_says_which_extra_it_needs(missing, code):
+    code = f"import sys; sys.modules[{missing!r}] = None; {code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        done.stderr.strip().splitlines()[-1].startswith("ImportError: obonet is not installed; it comes with the extra")
-    )
+    message = f"ImportError: {missing} is not installed; it comes with the extra 'course'"
+    assert done.stderr.strip().splitlines()[-1].startswith(message)

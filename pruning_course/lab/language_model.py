@@ -60,7 +60,7 @@ def load_language_model(name: str | None = None) -> tuple[nn.Module, PreTrainedT
     with no_loading_bar():
         if name is not None:
             model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-            model.eval()  # type: ignore[no-untyped-call]  # transformers has no types for it
+            model.eval()
             return model, AutoTokenizer.from_pretrained(name)
         file = smollm2_file()
         model = AutoModelForCausalLM.from_pretrained(
@@ -69,7 +69,7 @@ def load_language_model(name: str | None = None) -> tuple[nn.Module, PreTrainedT
         if (quantizer := getattr(model, "hf_quantizer", None)) is not None:
             # The weights are plain floats by now. transformers 5 still calls them quantised, and would not save them.
             quantizer.remove_quantization_config(model)
-        model.eval()  # type: ignore[no-untyped-call]  # transformers has no types for it
+        model.eval()
         return model, _smollm2_tokenizer()
 
 

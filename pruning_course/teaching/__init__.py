@@ -7,6 +7,13 @@ tables on stderr. Lessons say themselves what matters. Variables that you have s
 import os
 import sys
 
+from pruning_course.extras import extra
+
+with extra("course"):
+    import IPython  # noqa: F401
+    import ipywidgets  # noqa: F401
+    import matplotlib  # noqa: F401
+
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
