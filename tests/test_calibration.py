@@ -3,26 +3,14 @@ import warnings
 
 import pytest
 import torch
-from models import FAMILIES, make
+from helpers.calibration import SkipsALayer, close, texts
+from helpers.models import FAMILIES, make
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from pruning_course import input_norms, prunable_layers
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-
-
-def texts(lengths, seed: int = 0, pad_to: int | None = None, left: bool = False) -> dict:
-    """One batch of token ids from 2 up, padded with 0 under its attention_mask."""
-    generator = torch.Generator().manual_seed(seed)
-    width = pad_to or max(lengths)
-    ids = torch.zeros(len(lengths), width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, length in enumerate(lengths):
-        place = slice(width - length, width) if left else slice(0, length)
-        ids[row, place] = torch.randint(2, 64, (length,), generator=generator)
-        mask[row, place] = 1
-    return {"input_ids": ids, "attention_mask": mask}
 
 
 def brute_force(model, layers, batches, power):
@@ -40,12 +28,6 @@ def brute_force(model, layers, batches, power):
         hook.remove()
     rows = {name: torch.cat([x.flatten(0, -2) for x in inputs]) for name, inputs in seen.items()}
     return {name: x.abs().pow(power).mean(0).pow(1 / power) for name, x in rows.items()}
-
-
-def close(norms, expected, rtol=1e-5):
-    assert list(norms) == list(expected)
-    for name, norm in norms.items():
-        torch.testing.assert_close(norm, expected[name], rtol=rtol, atol=1e-6)
 
 
 @pytest.mark.parametrize(("norm", "power"), [("l2", 2), ("l1", 1)])
@@ -203,15 +185,6 @@ def test_what_it_says_aloud():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         input_norms(model, layers, [texts([5, 5])], num_samples=2)
-
-
-class SkipsALayer(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.used, self.unused = nn.Linear(4, 4), nn.Linear(4, 4)
-
-    def forward(self, x):
-        return self.used(x)
 
 
 def test_bad_requests():

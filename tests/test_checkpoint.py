@@ -4,9 +4,8 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, GQA, SMALL, make, plain, sizes
+from helpers.models import DECODERS, FAMILIES, GQA, HEADS, SMALL, all_heads, lively, logits, make, plain, sizes
 from safetensors.torch import load_file, save_file
-from test_shrink import DECODERS, HEADS, all_heads, lively, logits
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForCausalLM

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import make
+from helpers.models import make
 from nbconvert.filters import markdown2html
 from torch import nn
 

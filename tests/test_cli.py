@@ -5,7 +5,7 @@ import matplotlib.image
 import pandas as pd
 import pytest
 import torch
-from classifier import save_classifier, save_csv
+from helpers.classifier import save_classifier, save_csv
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from typer.testing import CliRunner
 

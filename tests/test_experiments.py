@@ -4,7 +4,7 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 import torch
-from classifier import LABELS, save_classifier, save_csv, texts
+from helpers.classifier import LABELS, save_classifier, save_csv, texts
 
 from pruning_course import StructuredPruner
 from pruning_course.experiments import (

@@ -1,7 +1,7 @@
 """A reader's model and tokenizer, and whether they fit each other and the texts."""
 
 import pytest
-from classifier import NAMES, WORDS, save_classifier, save_csv, save_gpt2, save_tokenizer, texts
+from helpers.classifier import NAMES, WORDS, save_classifier, save_csv, save_gpt2, save_tokenizer, texts
 from transformers import AutoTokenizer, BertModel, ViTConfig
 
 from pruning_course.experiments import Settings, Source, execute, load_task

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from classifier import LABELS, WORDS, save_classifier, save_csv, save_gpt2
+from helpers.classifier import LABELS, WORDS, save_classifier, save_csv, save_gpt2
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 from typer.testing import CliRunner
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from classifier import save_classifier, save_csv
+from helpers.classifier import save_classifier, save_csv
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
-from models import make
+from helpers.models import make
+from helpers.training import FAST, Killed, Net, batched, half, net, same, samples, state
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import nn
@@ -19,46 +20,6 @@ from pruning_course import FineTuneConfig, Masks, fine_tune_after_pruning, keep_
 from pruning_course.finetune.batches import order_epoch, split_batch
 from pruning_course.finetune.losses import compute_loss, distillation
 from pruning_course.scores import magnitude
-
-FAST = FineTuneConfig(fine_tune_epochs=2, lr=0.1)
-
-
-class Net(nn.Module):
-    """Eight numbers, dropout, three labels."""
-
-    def __init__(self, dropout=0.0):
-        super().__init__()
-        self.inside, self.dropout, self.head = nn.Linear(8, 16), nn.Dropout(dropout), nn.Linear(16, 3)
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, x):
-        return {"logits": self.head(self.dropout(torch.relu(self.inside(x))))}
-
-
-def net(dropout=0.0, seed=0):
-    torch.manual_seed(seed)
-    return Net(dropout).eval()
-
-
-def samples(count, seed=0):
-    x = torch.randn(count, 8, generator=torch.Generator().manual_seed(seed))
-    return [{"x": row, "labels": label} for row, label in zip(x, (x[:, :3] + x[:, 3:6] > 0).float(), strict=True)]
-
-
-def batched(count, size=8, seed=0):
-    return list(DataLoader(samples(count, seed), batch_size=size))
-
-
-def half(model):
-    return Masks.apply(model, keep_globally(magnitude(prunable_layers(model)), 0.5))
-
-
-def state(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
@@ -151,10 +112,6 @@ def test_the_gradient_is_clipped_at_1_and_the_loss_is_that_of_the_rows():
     fine_tune_after_pruning(model, [large], batches, None, config)
     moved = sum((tensor - before[name]).square().sum() for name, tensor in state(model).items()) ** 0.5
     assert moved.item() == pytest.approx(0.5, rel=1e-3)
-
-
-class Killed(BaseException):
-    pass
 
 
 def loader_of(kind):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
-from models import SMALL, make
+from helpers.models import SMALL, make
+from helpers.training import FAST, Killed, Net, batched, half, net, same, samples, state
 from sklearn.metrics import f1_score
-from test_finetune import FAST, Killed, Net, batched, half, net, same, samples, state
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification

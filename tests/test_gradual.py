@@ -4,9 +4,9 @@ import sys
 
 import pytest
 import torch
+from helpers.models import FAMILIES, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import FAMILIES, make
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from models import FAMILIES, make
+from helpers.models import FAMILIES, make
 from torch import nn
 from transformers import GPT2Config, GPT2ForSequenceClassification
 

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 import torch
-from models import make
+from helpers.models import make
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import prune

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from models import make
+from helpers.models import make
 from torch import nn
 
 from pruning_course import (

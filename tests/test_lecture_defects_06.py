@@ -5,9 +5,8 @@ import logging
 
 import pytest
 import torch
-from models import make, units
+from helpers.models import batch, lively, logits, make, units
 from safetensors.torch import save_file
-from test_shrink import batch, lively, logits
 from torch import nn
 from transformers import BertConfig, BertModel
 

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
+from helpers.training import batched, net
 from sklearn.metrics import f1_score
-from test_finetune import batched, net
 from torch import nn
 
 from pruning_course import FineTuneConfig, Masks, fine_tune_after_pruning, keep_globally, prunable_layers

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import make
+from helpers.models import make
 from torch import nn
 
 from pruning_course import MagnitudePruner, WandaPruner, get_pruner

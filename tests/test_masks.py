@@ -2,9 +2,9 @@ import copy
 
 import pytest
 import torch
+from helpers.models import FAMILIES, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import FAMILIES, make
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
-from cells import changed_from_outside
+from helpers.cells import changed_from_outside
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))

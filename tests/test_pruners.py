@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from models import FAMILIES, make
+from helpers.models import FAMILIES, make
 from torch import nn
 
 from pruning_course import MagnitudePruner, PruningManager, get_pruner

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from models import make
+from helpers.models import make
 from safetensors.torch import save_file
 from torch import nn
 

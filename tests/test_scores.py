@@ -1,6 +1,6 @@
 import pytest
 import torch
-from models import make
+from helpers.models import make
 
 from pruning_course import prunable_layers
 from pruning_course.scores import Scores, magnitude, normalised, protect, survivors

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, GQA, SMALL, make, sizes, units
+from helpers.models import DECODERS, FAMILIES, GQA, HEADS, SMALL, all_heads, batch, lively, logits, make, sizes, units
 from transformers import BertConfig, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from pruning_course import Masks, Removal, shrink
@@ -12,39 +12,12 @@ from pruning_course.lab.encoder import MeanPooledClassifier
 from pruning_course.models import BlockSize, find_layout, out_in
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-DECODERS = ("gpt2", "llama", "qwen2", "mistral")
-HEADS = {"bert": 4, "roberta": 4, "distilbert": 4, "gpt2": 4, "llama": 2, "qwen2": 2, "mistral": 2}
 REMOVALS = {
     "neurons": Removal(neurons={0: [0, 5, 23], 1: range(3, 20)}),
     "heads": Removal(heads={1: [0]}),
     "both": Removal(neurons={1: [1]}, heads={0: [1], 1: [1]}),
     "no neurons": Removal(neurons={0: range(24)}),
 }
-
-
-def lively(family: str, seed: int = 0):
-    """A tiny model in which no bias is 0 and no LayerNorm is neutral: what is cut wrongly shows."""
-    model = make(family, seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() == 1:
-                parameter.add_(torch.randn_like(parameter) / 2)
-            elif "embed" not in name and "wte" not in name:
-                parameter.mul_(10)
-    return model
-
-
-def batch():
-    torch.manual_seed(1)
-    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
-    return {"input_ids": torch.randint(3, 64, (2, 7)), "attention_mask": mask}
-
-
-@torch.no_grad()
-def logits(model):
-    real = batch()["attention_mask"].bool()
-    given = model(**batch()).logits
-    return given[real] if given.dim() == 3 else given
 
 
 def masked(model, removal: Removal):
@@ -62,10 +35,6 @@ def masked(model, removal: Removal):
                     layer = model.get_submodule(name)
                     out_in(layer, layer.weight.data)[:, columns[unit]] = 0
     return model
-
-
-def all_heads(family: str, block: int = 0) -> Removal:
-    return Removal(heads={block: range(HEADS[family])})
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -3,8 +3,7 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, make, sizes, units
-from test_shrink import DECODERS, HEADS, batch, lively, logits
+from helpers.models import DECODERS, FAMILIES, HEADS, batch, lively, logits, make, sizes, units
 
 from pruning_course import Masks, StructuredPruner, WandaPruner, get_pruner, sparsity_report
 from pruning_course.models import out_in

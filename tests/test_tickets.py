@@ -3,7 +3,7 @@ import json
 
 import pytest
 import torch
-from models import make
+from helpers.models import make
 from torch import nn
 
 from pruning_course import Masks, find_ticket, keep_globally, prunable_layers, rewind, shuffled

@@ -3,8 +3,8 @@ import logging
 
 import pytest
 import torch
-from models import FAMILIES, make
-from test_calibration import SkipsALayer, close, texts
+from helpers.calibration import SkipsALayer, close, texts
+from helpers.models import FAMILIES, make
 from torch import nn
 from transformers import Qwen2ForCausalLM
 from transformers.pytorch_utils import Conv1D

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from classifier import WORDS
+from helpers.classifier import WORDS
 from transformers import BertConfig, BertTokenizerFast
 
 from pruning_course.lab.encoder import MeanPooledClassifier

@@ -19,6 +19,7 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from pruning_course import Removal
 from pruning_course.models import find_layout, find_units, measure_blocks
 
 SMALL = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -60,6 +61,8 @@ def plain():
 
 
 FAMILIES = {f.__name__: f for f in (bert, roberta, distilbert, gpt2, llama, qwen2, mistral)}
+DECODERS = ("gpt2", "llama", "qwen2", "mistral")
+HEADS = {"bert": 4, "roberta": 4, "distilbert": 4, "gpt2": 4, "llama": 2, "qwen2": 2, "mistral": 2}
 
 
 def make(name: str, seed: int = 0) -> nn.Module:
@@ -75,3 +78,32 @@ def units(model, structure):
 def sizes(model):
     """How many neurons and attention heads each block has."""
     return measure_blocks(find_layout(model))
+
+
+def lively(family: str, seed: int = 0):
+    """A tiny model in which no bias is 0 and no LayerNorm is neutral: what is cut wrongly shows."""
+    model = make(family, seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) / 2)
+            elif "embed" not in name and "wte" not in name:
+                parameter.mul_(10)
+    return model
+
+
+def batch():
+    torch.manual_seed(1)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    return {"input_ids": torch.randint(3, 64, (2, 7)), "attention_mask": mask}
+
+
+@torch.no_grad()
+def logits(model):
+    real = batch()["attention_mask"].bool()
+    given = model(**batch()).logits
+    return given[real] if given.dim() == 3 else given
+
+
+def all_heads(family: str, block: int = 0) -> Removal:
+    return Removal(heads={block: range(HEADS[family])})
