@@ -9,9 +9,10 @@ from classifier import save_classifier, save_csv
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from typer.testing import CliRunner
 
-from pruning_course import __main__, experiments, lab
+from pruning_course import experiments, lab
 from pruning_course.checkpoint import load_pruned
 from pruning_course.experiments import save
+from pruning_course.experiments.commands import app
 from pruning_course.lab.encoder import MeanPooledClassifier
 
 
@@ -23,7 +24,7 @@ def own(tmp_path_factory):
 
 def call(*arguments):
     """The result of a command; an error is one sentence on stderr and no traceback."""
-    result = CliRunner().invoke(__main__.app, [str(one) for one in arguments])
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     if result.exit_code == 2 and not result.stderr.startswith("Usage"):
         assert result.stderr.count("\n") == 1 and result.stdout == ""

@@ -8,10 +8,10 @@ from classifier import LABELS, WORDS, save_classifier, save_csv, save_gpt2
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 from typer.testing import CliRunner
 
-from pruning_course.__main__ import app
 from pruning_course.checkpoint import load_pruned
 from pruning_course.experiments import run as one_run
 from pruning_course.experiments import save
+from pruning_course.experiments.commands import app
 
 FAMILIES = ("XLMRoberta", "Camembert", "Electra", "DebertaV2", "Albert", "MPNet", "RoFormer")
 

@@ -14,10 +14,10 @@ from classifier import save_classifier, save_csv
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from pruning_course.__main__ import app
 from pruning_course.experiments import Settings, Source, Sweep, combinations
 from pruning_course.experiments import run as one_run
 from pruning_course.experiments import sweep as many_runs
+from pruning_course.experiments.commands import app
 
 GRID = {"prune_sparsity": [0.3, 0.5, 0.7], "seed": [0, 1], "fine_tune_epochs": [1, 2], "train_texts": 32}
 
