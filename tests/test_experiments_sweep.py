@@ -185,11 +185,19 @@ def test_two_processes_give_what_one_gives(own, whole, tmp_path, monkeypatch):
     assert results(tmp_path).items() <= whole.items() and len(results(tmp_path)) == 4
 
 
+def test_a_missing_package_is_named_with_its_extra(own, tmp_path):
+    code = "import sys; sys.modules['joblib'] = None; from pruning_course.__main__ import app; app(sys.argv[1:])"
+    process = subprocess.run([sys.executable, "-c", code, *arguments(own, tmp_path)], capture_output=True, text=True)
+    assert process.returncode == 1 and process.stderr == (
+        "joblib is not installed; it comes with the extra 'course': run `pip install 'pruning-course[course]'`.\n"
+    )
+
+
 def test_a_cluster_needs_dask(own, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     command = [*arguments(own, tmp_path), "--backend=dask", "--scheduler=tcp://127.0.0.1:1"]
     result = CliRunner().invoke(app, command)
-    assert result.exit_code == 1 and "A cluster needs Dask; run `pip install distributed`." in result.stderr
+    assert result.exit_code == 1 and "run `pip install 'pruning-course[cluster]'`." in result.stderr
 
 
 def deadly(run: Settings, source: Source) -> None:

@@ -6,6 +6,8 @@ Importing it is cheap; each name below is loaded when it is first used.
 from importlib import import_module
 from typing import Any
 
+from pruning_course.extras import extra
+
 _HOME = {
     "Settings": "settings",
     "Source": "data",
@@ -28,7 +30,8 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"pruning_course.experiments has no {name!r}, only {', '.join(_HOME)}.")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    with extra("course"):
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

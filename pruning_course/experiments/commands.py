@@ -174,11 +174,9 @@ def sweep(
 def report(folder: Annotated[str, typer.Argument(help="What `sweep` wrote, or a folder of runs.")]) -> None:
     """Print tables of the results in a folder, and write them there: results.csv, report.md, a PNG an experiment."""
     with _told():
-        from rich.console import Console
-
         from pruning_course.experiments import write_report
 
-        write_report(folder, Console())
+        write_report(folder)
 
 
 def _given(arguments: dict) -> dict:

@@ -119,10 +119,10 @@ def _spread(values: pd.Series) -> str:
     return f"{values.mean():.3f} ({values.min():.3f}-{values.max():.3f})"
 
 
-def write_report(folder: str | os.PathLike, console: Console) -> None:
+def write_report(folder: str | os.PathLike) -> None:
     """Print the tables of `folder` and write into it `results.csv` (a row for each run), `report.md` and a PNG for each
     experiment. Raises as `read_results`; OSError if it cannot be written."""
-    folder = Path(folder)
+    folder, console = Path(folder), Console()
     results = read_results(folder)
     with written_beside(folder / "results.csv") as target:
         results.to_csv(target, index=False)

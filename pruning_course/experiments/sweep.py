@@ -13,6 +13,7 @@ from pruning_course.experiments.data import Source
 from pruning_course.experiments.grid import Experiments
 from pruning_course.experiments.run import execute, failed
 from pruning_course.experiments.settings import Settings
+from pruning_course.extras import extra
 from pruning_course.files import written_beside
 
 PLAN = "sweep.json"
@@ -85,10 +86,8 @@ class Sweep:
 
         Not through joblib's Dask backend, which waits for such a run for ever.
         """
-        try:
+        with extra("cluster"):
             from distributed import Client, as_completed
-        except ImportError:
-            raise RuntimeError("A cluster needs Dask; run `pip install distributed`.") from None
         with Client(scheduler) as client:
             client.wait_for_workers(1, timeout=PATIENCE)
             futures = {client.submit(execute, run, self.source, pure=False): name for name, run in runs.items()}
