@@ -39,7 +39,7 @@ Global = Annotated[
     bool | None,
     option("Compare all layers with each other, or within each. (default: the method's)", "--global/--local"),
 ]
-FineTune = Annotated[bool, option("The same as --fine-tune-epochs 3.", "--fine-tune-after-prune")]
+FineTune = Annotated[bool, option(f"The same as --fine-tune-epochs {FINE_TUNE_EPOCHS}.", "--fine-tune-after-prune")]
 Model = Annotated[str | None, option("A classifier: a folder, or a name on the Hugging Face Hub. (default: ours)")]
 Data = Annotated[str | None, option("Its texts, a CSV file; a fifth of them is kept to score on. (default: our task)")]
 TextColumn = Annotated[str, option("The column of texts in that file. (default: text)")]

@@ -172,4 +172,4 @@ def split(texts: list[str], labels: Tensor) -> tuple[Texts, Texts]:
     if len(set(texts)) < FEWEST_TEXTS:
         raise ValueError(f"There are {len(set(texts))} different texts; at least {FEWEST_TEXTS} are needed.")
     [parts] = GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(texts, groups=texts)
-    return tuple(([texts[row] for row in rows], labels[np.sort(rows)]) for rows in map(np.sort, parts))
+    return tuple(([texts[row] for row in rows], labels[rows]) for rows in map(np.sort, parts))

@@ -54,9 +54,8 @@ def choose_runs(path: str | Path | None, given: Mapping) -> Experiments:
     if given.keys() == common.keys():
         return read_grid(path or LECTURE, **common)
     if path is not None:
-        raise ValueError(
-            f"{path} says how to prune; with --grid, only --learning-rate, --train-texts and --seed can be given."
-        )
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in COMMON)
+        raise ValueError(f"{path} says how to prune; with --grid, the only settings that can be given are {options}.")
     return {"sweep": combinations(given)}
 
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pruning_course.experiments.folders import PLAN, RESULT, read_json
 from pruning_course.experiments.grid import NAMES
 from pruning_course.experiments.plots import draw
 from pruning_course.experiments.settings import OPTIONS
-from pruning_course.experiments.sweep import PLAN, RESULT, read_json
 from pruning_course.files import written_beside
 
 NOT_ON_SCREEN = ["macro-F1", "of selected"]  # 80 columns are enough for the rest

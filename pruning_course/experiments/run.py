@@ -113,13 +113,13 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
         model.get_input_embeddings().requires_grad_(False)
         train = task.train_batches(settings.train_texts, settings.seed) if settings.needs_texts else []
         validation = task.validation_batches()
-        count = sum(len(batch["labels"]) for batch in train)
+        count = _count_texts(train)
         pruner = make_pruner(model, settings, len(train))
         dense = _dense_metrics(source)
         torch.manual_seed(settings.seed)
     history = History()
     with watch.step("pruning"):
-        if settings.prune_method == "wanda" or settings.importance == "gradient":
+        if settings.needs_calibration:
             small = [part for batch in train for part, _ in parts(batch, MICRO_TOKENS)]
             pruner.calibrate(small, num_samples=count)
         if settings.prune_method != "gradual":
@@ -153,7 +153,7 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
         "bytes": {kind: report.pop(f"bytes_{kind}") for kind in ("dense", "csr", "shrunk")},
         "multiply_adds": {name: multiply_adds(one, middle) for name, one in models.items()},
         "sparsity": report,
-        "texts": {"train": count, "validation": sum(len(batch["labels"]) for batch in validation)},
+        "texts": {"train": count, "validation": _count_texts(validation)},
     }, model
 
 
@@ -190,6 +190,10 @@ def _dense_metrics(source: Source) -> dict[str, float]:
     task: Task = load_task(source)
     accelerator = Accelerator()
     return _scores(task.make_model().to(accelerator.device), task.validation_batches(), accelerator)
+
+
+def _count_texts(batches: Batches) -> int:
+    return sum(len(batch["labels"]) for batch in batches)
 
 
 def _known_by(settings: Settings) -> dict:

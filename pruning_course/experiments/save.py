@@ -10,9 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 from pruning_course.checkpoint import save_pruned
 from pruning_course.experiments.data import Source, load_task
+from pruning_course.experiments.folders import RESULT, check_free, check_same, read_json, write_json
 from pruning_course.experiments.run import make_pruner, prune_and_score
 from pruning_course.experiments.settings import Settings
-from pruning_course.experiments.sweep import RESULT, read_json, write_json
 from pruning_course.files import written_beside
 from pruning_course.lab.encoder import no_loading_bar
 
@@ -27,14 +27,10 @@ def find_run(folder: str | os.PathLike, settings: Settings, source: Source) -> d
     folder = Path(folder)
     if (folder / RESULT).exists():
         result, about = read_json(folder / RESULT), _known_by(settings, source)
-        if {name: result.get(name) for name in about} != about:
-            raise ValueError(
-                f"{folder} holds another run, with other settings, model or data; give another output folder."
-            )
+        check_same(folder, {name: result.get(name) for name in about}, about, "run")
         return result
     source.describe()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that is not a run; give another output folder.")
+    check_free(folder, "run")
     return None
 
 

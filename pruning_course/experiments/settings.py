@@ -5,6 +5,7 @@ import inspect
 import json
 from dataclasses import asdict, dataclass
 
+from pruning_course.counts import is_count
 from pruning_course.models import ROLES
 from pruning_course.pruners import PRUNERS
 from pruning_course.pruners.structured import IMPORTANCES
@@ -58,10 +59,10 @@ class Settings:
                 f"one of {', '.join(IMPORTANCES['neuron'])}",
             ),
             "global_pruning": (self.global_pruning is None or isinstance(self.global_pruning, bool), "true or false"),
-            "fine_tune_epochs": (_is_count(self.fine_tune_epochs, 0), "a whole number, at least 0"),
+            "fine_tune_epochs": (is_count(self.fine_tune_epochs, 0), "a whole number, at least 0"),
             "learning_rate": (_is_number(rate) and 0 < rate < float("inf"), "a rate above 0"),
-            "train_texts": (_is_count(self.train_texts, 1), "a whole number, at least 1"),
-            "seed": (_is_count(self.seed, 0), "a whole number, at least 0"),
+            "train_texts": (is_count(self.train_texts), "a whole number, at least 1"),
+            "seed": (is_count(self.seed, 0), "a whole number, at least 0"),
         }
         for name, (fits, what) in allowed.items():
             if not fits:
@@ -78,8 +79,13 @@ class Settings:
 
     @property
     def needs_texts(self) -> bool:
-        """Whether the run looks at training texts."""
-        return self.fine_tune_epochs > 0 or self.prune_method == "wanda" or self.importance == "gradient"
+        """Whether the run uses training texts, to train or to calibrate."""
+        return self.fine_tune_epochs > 0 or self.needs_calibration
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the scores that decide what to prune depend on training texts."""
+        return self.prune_method == "wanda" or self.importance == "gradient"
 
     @property
     def name(self) -> str:
@@ -87,10 +93,6 @@ class Settings:
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
         parts = [self.prune_method, f"{self.prune_sparsity:g}", self.prune_layers, f"{self.fine_tune_epochs}epochs"]
         return "-".join([*parts, f"seed{self.seed}", digest])
-
-
-def _is_count(value, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _is_number(value) -> bool:

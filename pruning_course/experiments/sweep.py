@@ -1,6 +1,5 @@
 """Many runs in one folder, which can be stopped at any time and go on where they were."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,14 +9,12 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from pruning_course.experiments.data import Source
+from pruning_course.experiments.folders import PLAN, RESULT, check_free, check_same, read_json, write_json
 from pruning_course.experiments.grid import Experiments
 from pruning_course.experiments.run import execute, failed
 from pruning_course.experiments.settings import Settings
 from pruning_course.extras import extra
-from pruning_course.files import written_beside
 
-PLAN = "sweep.json"
-RESULT = "result.json"
 PATIENCE = 60  # seconds for the first worker of a cluster
 
 
@@ -39,14 +36,11 @@ class Sweep:
             "runs": {name: asdict(run) for name, run in self.runs.items()},
         }
         path = self.folder / PLAN
-        if not path.exists():
-            if self.folder.exists() and not (self.folder.is_dir() and all(map(_left_by_a_kill, self.folder.iterdir()))):
-                raise ValueError(f"{folder} holds something that is not a sweep; give another output folder.")
+        if path.exists():
+            check_same(folder, read_json(path), plan, "sweep")
+        else:
+            check_free(folder, "sweep", ignored=(f".{PLAN}.",))  # what a killed process leaves behind
             write_json(path, plan)
-        elif read_json(path) != plan:
-            raise ValueError(
-                f"{folder} holds another sweep, with other settings, model or data; give another output folder."
-            )
 
     @property
     def done(self) -> set[str]:
@@ -103,23 +97,5 @@ class Sweep:
         return self.folder / "runs" / name / RESULT
 
 
-def _left_by_a_kill(path: Path) -> bool:
-    return path.name.startswith(f".{PLAN}.")
-
-
 def _named(name: str, run: Settings, source: Source) -> tuple[str, dict]:
     return name, execute(run, source)
-
-
-def write_json(path: Path, data: dict) -> None:
-    """Write `data` as a JSON file, whole or not at all."""
-    with written_beside(path) as target:
-        target.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict:
-    """ValueError for a file that is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged; remove it, and its run is made again.") from error
