@@ -108,7 +108,7 @@ def test_control_c_keeps_what_is_done(own, whole, tmp_path, monkeypatch, obeyed_
     monkeypatch.setattr(many_runs, "execute", interrupted)
     result = CliRunner().invoke(app, arguments(own, tmp_path))
     assert result.exit_code == 130
-    assert result.stderr.splitlines()[-1] == "Stopped: 3 of 12 runs are done; the same command makes the rest."
+    assert result.stderr.splitlines()[-1] == "Stopped: 3 of 12 runs are done; the same command makes the others."
     assert "Traceback" not in result.output
     assert len(results(tmp_path)) == 3 and results(tmp_path).items() <= whole.items()
 
@@ -174,7 +174,7 @@ def test_a_damaged_result_is_named(own, tmp_path):
     assert sweep.run() == {}
     [path] = tmp_path.glob("runs/*/result.json")
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"result.json is damaged; remove it"):
+    with pytest.raises(ValueError, match=r"result.json is damaged; delete it"):
         sweep.run()
 
 

@@ -1,4 +1,4 @@
-"""The JSON files of an output folder, and whether a folder can be written to."""
+"""The JSON files in the output folder of a run or sweep, and checks that the folder may be used."""
 
 import json
 import os
@@ -22,13 +22,13 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged; remove it, and its run is made again.") from error
+        raise ValueError(f"{path} is damaged; delete it, and its run will be made again.") from error
     return data
 
 
-def check_same(folder: str | os.PathLike[str], found: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
-    """Raise ValueError if the run or sweep (`what`) that `folder` holds, described by `found`, is not the `wanted`."""
-    if found != wanted:
+def check_same(folder: str | os.PathLike[str], held: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
+    """Raise ValueError if `held`, the run or sweep (`what`) in `folder`, is not the one that is `wanted`."""
+    if held != wanted:
         raise ValueError(
             f"{folder} holds another {what}, with other settings, model or data; give another output folder."
         )
