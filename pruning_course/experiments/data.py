@@ -122,7 +122,7 @@ def load_task(source: Source) -> Task:
         ValueError: if the data file is not a valid table of texts and labels; if the model or its tokenizer cannot be
             loaded; if the model is not a trained classifier, or its labels or embeddings do not fit the data or the
             tokenizer; if a text has no token.
-        CacheError: if the course's own model is damaged or cannot be trained.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
         WheelError: if a package with the course's own data is missing or damaged.
     """
     if source.model is None:
@@ -186,6 +186,6 @@ def split(texts: list[str], labels: Tensor) -> tuple[Texts, Texts]:
     """
     if len(set(texts)) < FEWEST_TEXTS:
         raise ValueError(f"There are {len(set(texts))} different texts; at least {FEWEST_TEXTS} are needed.")
-    [parts] = GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(texts, groups=texts)
-    train, validation = (([texts[row] for row in rows], labels[rows]) for rows in map(np.sort, parts))
+    [rows_of_parts] = GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(texts, groups=texts)
+    train, validation = (([texts[row] for row in rows], labels[rows]) for rows in map(np.sort, rows_of_parts))
     return train, validation

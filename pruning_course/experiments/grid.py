@@ -12,11 +12,7 @@ from pruning_course.experiments.settings import Settings
 
 LECTURE = Path(__file__).with_name("lecture.toml")
 NAMES = tuple(field.name for field in fields(Settings))
-COMMON = (
-    "learning_rate",
-    "train_texts",
-    "seed",
-)  # what an option can change in a whole grid
+COMMON = ("learning_rate", "train_texts", "seed")  # options that go together with --grid
 
 Experiments = dict[str, list[Settings]]
 

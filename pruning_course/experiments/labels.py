@@ -66,7 +66,7 @@ def _places(names: set[str], id2label: dict[int, str]) -> dict[str, int]:
 
 
 def _first_number(numbers: set[int], id2label: dict[int, str]) -> int:
-    """Return the number of the first label, 0 or (with a warning) 1. Raises ValueError if neither or both can be."""
+    """Return the number of the first label, 0 or (with a warning) 1. Raises ValueError if it is unclear or neither."""
     count, lowest, highest = len(id2label), min(numbers), max(numbers)
     if lowest < 0 or highest > count or (highest == count and lowest == 0):
         raise ValueError(

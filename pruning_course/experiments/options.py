@@ -33,8 +33,12 @@ Global = Annotated[
     option("Compare weights across all layers, or within each. (default: the method's)", "--global/--local"),
 ]
 FineTune = Annotated[bool, option(f"The same as --fine-tune-epochs {FINE_TUNE_EPOCHS}.", "--fine-tune-after-prune")]
-Model = Annotated[str | None, option("Your classifier: a folder or a name on the Hugging Face Hub. (default: ours)")]
-Data = Annotated[str | None, option("A CSV file of texts for it; a fifth is kept for validation. (default: our texts)")]
+Model = Annotated[
+    str | None, option("Your classifier: a folder or a name on the Hugging Face Hub. (default: the course's)")
+]
+Data = Annotated[
+    str | None, option("A CSV file of texts for it; a fifth is kept for validation. (default: the course's)")
+]
 TextColumn = Annotated[str, option("The column of that file with the texts. (default: text)")]
 LabelColumn = Annotated[str, option("The column of that file with the labels. (default: label)")]
 Separator = Annotated[str | None, option("What separates labels, if a text can have several. (default: it has one)")]

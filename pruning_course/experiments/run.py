@@ -81,7 +81,7 @@ def prune_and_score(settings: Settings, source: Source) -> tuple[dict[str, Any],
         OSError: if a file of `source` cannot be read.
         ValueError: if the model, the tokenizer and the texts do not fit each other, or (before any scoring, pruning or
             training) if the settings do not fit the model.
-        CacheError: if the course's own model is damaged or cannot be trained.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
         WheelError: if a package with the course's own data is missing or damaged.
     """
     with _one_at_a_time:

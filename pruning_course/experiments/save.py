@@ -43,7 +43,7 @@ def check_run(settings: Settings, source: Source) -> None:
         OSError: if a file of `source` cannot be read.
         ValueError: if the model, the tokenizer and the texts do not fit each other, or the settings do not fit the
             model.
-        CacheError: if the course's own model is damaged or cannot be trained.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
         WheelError: if a package with the course's own data is missing or damaged.
     """
     make_pruner(load_task(source).make_model(), settings)
@@ -58,9 +58,9 @@ def run_into(folder: str | os.PathLike[str], settings: Settings, source: Source)
 
     Raises:
         OSError: if a file of `source` cannot be read, or the folder cannot be written.
-        ValueError: if the folder holds anything else, the model cannot be saved, or the run cannot be made (see
-            `prune_and_score`).
-        CacheError: if the course's own model is damaged or cannot be trained.
+        ValueError: if the folder holds anything else, the model cannot be saved, or the settings, the model, the
+            tokenizer and the texts do not fit each other.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
         WheelError: if a package with the course's own data is missing or damaged.
     """
     folder = Path(folder)

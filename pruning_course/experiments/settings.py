@@ -95,8 +95,8 @@ class Settings:
     def name(self) -> str:
         """A readable name that ends with 8 hexadecimal digits, which are different if any setting is different."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
-        parts = [self.prune_method, f"{self.prune_sparsity:g}", self.prune_layers, f"{self.fine_tune_epochs}epochs"]
-        return "-".join([*parts, f"seed{self.seed}", digest])
+        how = f"{self.prune_method}-{self.prune_sparsity:g}-{self.prune_layers}"
+        return f"{how}-{self.fine_tune_epochs}epochs-seed{self.seed}-{digest}"
 
 
 def _is_number(value: object) -> bool:

@@ -104,7 +104,7 @@ def _delimiter(text: str, wanted: set[str]) -> str:
 
 
 def _rows(path: Path, text: str) -> Iterator[Row]:
-    """Yield the header and the rows that are not blank. Raises ValueError if a quotation mark is not closed right."""
+    """Yield the header and the rows that are not blank. Raises ValueError if a quotation mark is not closed."""
     before = csv.field_size_limit(max(len(text), csv.field_size_limit()))  # too low for a text as long as a book
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
