@@ -9,9 +9,10 @@ from helpers.classifier import save_classifier, save_csv
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from typer.testing import CliRunner
 
-from pruning_course import __main__, experiments, lab
+from pruning_course import experiments, lab
 from pruning_course.checkpoint import load_pruned
 from pruning_course.experiments import save
+from pruning_course.experiments.commands import app
 from pruning_course.lab.encoder import MeanPooledClassifier
 
 
@@ -23,7 +24,7 @@ def own(tmp_path_factory):
 
 def call(*arguments):
     """The result of a command; an error is one sentence on stderr and no traceback."""
-    result = CliRunner().invoke(__main__.app, [str(one) for one in arguments])
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     if result.exit_code == 2 and not result.stderr.startswith("Usage"):
         assert result.stderr.count("\n") == 1 and result.stdout == ""
@@ -37,7 +38,7 @@ def test_run_saves_the_pruned_classifier_with_its_result(own, tmp_path):
     assert result.exit_code == 0
     count, score = result.stdout.splitlines()
     assert count == "60 texts were read: 48 to train on and 12 to score on."
-    assert score.startswith("Micro-F1 on validation 0.")
+    assert score.startswith("Micro-F1 on the validation texts is 0.")
     found = json.loads((folder / "result.json").read_text())
     assert found["status"] == "done" and found["settings"]["prune_method"] == "structured"
     assert sorted(path.name for path in folder.iterdir()) == ["model", "result.json"]
@@ -105,14 +106,15 @@ def test_control_c_ends_a_run(monkeypatch):
     [
         (["run", "--prune-method", "random"], "prune_method is 'random'"),
         (["run", "--prune-sparsity", "2"], "prune_sparsity is 2.0"),
-        (["run", "--prune-method", "gradual"], "gradual prunes while it trains"),
-        (["run", "--model", "somewhere"], "A model and a data file are needed"),
+        (["run", "--prune-method", "gradual"], "fine_tune_epochs is 0; it must be at least 1"),
+        (["run", "--model", "somewhere"], "Only one of model and data is given"),
         (["sweep", "--prune-sparsity", "0.5", "--prune-sparsity", "5"], "prune_sparsity is 5.0"),
-        (["sweep", "--grid", "grid.toml"], "There is no setting 'sparsity'"),
+        (["sweep", "--grid", "grid.toml"], "'sparsity' is not a setting"),
         (["sweep", "--grid", "grid.toml", "--prune-layers", "ffn"], "grid.toml says how to prune"),
         (["sweep", "--jobs", "0"], "jobs is 0"),
-        (["sweep", "--backend", "dask"], "together with the address"),
-        (["sweep", "--scheduler", "tcp://127.0.0.1:1"], "together with the address"),
+        (["sweep", "--backend", "ray"], "backend is 'ray'; it must be local or dask"),
+        (["sweep", "--backend", "dask"], "must be given together"),
+        (["sweep", "--scheduler", "tcp://127.0.0.1:1"], "must be given together"),
         (["sweep", "--prune-layers", "ffn", "--model", "m", "--data", "one.csv"], "has 1 label; a classifier"),
         (["report", "."], ". holds no result.json"),
     ],

@@ -34,22 +34,22 @@ def own(tmp_path_factory):
             {"prune_method": "random"},
             "prune_method is 'random'; it must be one of magnitude, gradual, wanda, structured",
         ),
-        ({"prune_sparsity": 1.1}, "prune_sparsity is 1.1; it must be a share from 0 to 1"),
+        ({"prune_sparsity": 1.1}, "prune_sparsity is 1.1; it must be a number from 0 to 1"),
         ({"prune_sparsity": math.nan}, "prune_sparsity is nan"),
         ({"prune_sparsity": "0.5"}, "prune_sparsity is '0.5'"),
         ({"prune_layers": "heads"}, "prune_layers is 'heads'; it must be one of all, attention, ffn, encoder"),
         ({"prune_method": "gradual", "fine_tune_epochs": 1, "schedule": "step"}, "schedule is 'step'"),
-        ({"schedule": "cubic"}, "magnitude has no option schedule"),
-        ({"prune_method": "wanda", "global_pruning": True}, "wanda has no option global_pruning"),
+        ({"schedule": "cubic"}, "schedule is 'cubic', but magnitude has no such option"),
+        ({"prune_method": "wanda", "global_pruning": True}, "global_pruning is True, but wanda has no such option"),
         (
             {"prune_method": "structured", "importance": "influence"},
             "importance is 'influence'; it must be one of norm, gr",
         ),
-        ({"importance": "norm"}, "magnitude has no option importance"),
+        ({"importance": "norm"}, "importance is 'norm', but magnitude has no such option"),
         ({"global_pruning": 1}, "global_pruning is 1; it must be true or false"),
         ({"fine_tune_epochs": 1.5}, "fine_tune_epochs is 1.5; it must be a whole number"),
-        ({"prune_method": "gradual"}, "gradual prunes while it trains, so fine_tune_epochs must be at least 1"),
-        ({"learning_rate": 0}, "learning_rate is 0; it must be a rate above 0"),
+        ({"prune_method": "gradual"}, "fine_tune_epochs is 0; it must be at least 1, because"),
+        ({"learning_rate": 0}, "learning_rate is 0; it must be a number above 0"),
         ({"train_texts": 0}, "train_texts is 0"),
         ({"seed": True}, "seed is True"),
     ],
@@ -135,17 +135,17 @@ def test_tables_of_one_name_are_one_experiment(tmp_path):
     [
         (
             "[[experiment]]\nname = 'a'\nsparsity = 0.5",
-            "There is no setting 'sparsity'; the settings are prune_method,",
+            "'sparsity' is not a setting; the settings are prune_method,",
         ),
-        ("prune = 1\n[[experiment]]\nname = 'a'", "There is no setting 'prune'"),
+        ("prune = 1\n[[experiment]]\nname = 'a'", "'prune' is not a setting"),
         ("[[experiment]]\nname = 'a'\nseed = []", "seed is an empty list"),
         ("[[experiment]]\nname = 'a'\nseed = [[1]]", "seed is [1]; it must be a whole number"),
         ("[[experiment]]\nname = 'a'\nprune_method = [['wanda']]", "prune_method is ['wanda']"),
-        ("[[experiment]]\nname = 'a/b'", "the name 'a/b'; it must be letters"),
-        ("[[experiment]]\nseed = 1", "the name None"),
+        ("[[experiment]]\nname = 'a/b'", "The experiment name 'a/b' in"),
+        ("[[experiment]]\nseed = 1", "The experiment name None in"),
         ("seed = 1", "has no [[experiment]] table"),
         ("experiment = 'a'", "has no [[experiment]] table"),
-        ("seed = ", "is not TOML"),
+        ("seed = ", "is not a valid TOML file"),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused(tmp_path, text, says):
@@ -183,7 +183,7 @@ def test_a_fifth_is_kept_and_equal_texts_stay_together():
 
 
 def test_model_and_data_come_together():
-    with pytest.raises(ValueError, match="are needed together, or neither"):
+    with pytest.raises(ValueError, match="Only one of model and data is given"):
         Source(model="x")
     with pytest.raises(ValueError, match="The separator of labels is empty"):
         Source("x", "y.csv", separator="")

@@ -8,10 +8,10 @@ from helpers.classifier import LABELS, WORDS, save_classifier, save_csv, save_gp
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 from typer.testing import CliRunner
 
-from pruning_course.__main__ import app
 from pruning_course.checkpoint import load_pruned
 from pruning_course.experiments import run as one_run
 from pruning_course.experiments import save
+from pruning_course.experiments.commands import app
 
 FAMILIES = ("XLMRoberta", "Camembert", "Electra", "DebertaV2", "Albert", "MPNet", "RoFormer")
 
@@ -114,7 +114,7 @@ def test_a_bad_table_or_tokenizer_is_refused_before_any_work(tmp_path, data, wor
         assert (result.exit_code, result.stderr.count("\n"), result.stdout) == (2, 1, ""), result.stderr
     save_classifier(tmp_path / "small", vocab_size=len(WORDS) - 1)
     result = run(tmp_path / "small", data, tmp_path / "out")
-    assert result.exit_code == 2 and "has 14 tokens and the model embeds 13" in result.stderr
+    assert result.exit_code == 2 and "has 14 tokens, but the model has embeddings for 13" in result.stderr
     assert work == [] and not (tmp_path / "out").exists()
 
 

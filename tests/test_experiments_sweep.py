@@ -14,10 +14,10 @@ from helpers.classifier import save_classifier, save_csv
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from pruning_course.__main__ import app
 from pruning_course.experiments import Settings, Source, Sweep, combinations
 from pruning_course.experiments import run as one_run
 from pruning_course.experiments import sweep as many_runs
+from pruning_course.experiments.commands import app
 
 GRID = {"prune_sparsity": [0.3, 0.5, 0.7], "seed": [0, 1], "fine_tune_epochs": [1, 2], "train_texts": 32}
 
@@ -108,7 +108,7 @@ def test_control_c_keeps_what_is_done(own, whole, tmp_path, monkeypatch, obeyed_
     monkeypatch.setattr(many_runs, "execute", interrupted)
     result = CliRunner().invoke(app, arguments(own, tmp_path))
     assert result.exit_code == 130
-    assert result.stderr.splitlines()[-1] == "Stopped: 3 of 12 runs are done; the same command makes the rest."
+    assert result.stderr.splitlines()[-1] == "Stopped: 3 of 12 runs are done; the same command makes the others."
     assert "Traceback" not in result.output
     assert len(results(tmp_path)) == 3 and results(tmp_path).items() <= whole.items()
 
@@ -174,7 +174,7 @@ def test_a_damaged_result_is_named(own, tmp_path):
     assert sweep.run() == {}
     [path] = tmp_path.glob("runs/*/result.json")
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"result.json is damaged; remove it"):
+    with pytest.raises(ValueError, match=r"result.json is damaged; delete it"):
         sweep.run()
 
 
@@ -185,11 +185,19 @@ def test_two_processes_give_what_one_gives(own, whole, tmp_path, monkeypatch):
     assert results(tmp_path).items() <= whole.items() and len(results(tmp_path)) == 4
 
 
+def test_a_missing_package_is_named_with_its_extra(own, tmp_path):
+    code = "import sys; sys.modules['joblib'] = None; from pruning_course.__main__ import app; app(sys.argv[1:])"
+    process = subprocess.run([sys.executable, "-c", code, *arguments(own, tmp_path)], capture_output=True, text=True)
+    assert process.returncode == 1 and process.stderr == (
+        "joblib is not installed; it comes with the extra 'course': run `pip install 'pruning-course[course]'`.\n"
+    )
+
+
 def test_a_cluster_needs_dask(own, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     command = [*arguments(own, tmp_path), "--backend=dask", "--scheduler=tcp://127.0.0.1:1"]
     result = CliRunner().invoke(app, command)
-    assert result.exit_code == 1 and "A cluster needs Dask; run `pip install distributed`." in result.stderr
+    assert result.exit_code == 1 and "run `pip install 'pruning-course[cluster]'`." in result.stderr
 
 
 def deadly(run: Settings, source: Source) -> None:

@@ -50,19 +50,22 @@ def test_a_text_of_a_books_length(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("text,label\nParis, France,place\n", "line 2 has 3 cells, the header has 2; put texts with commas in quotes"),
-        ("text,label\na,pos,\nb,neg,\n", "line 2 has 3 cells, the header has 2"),
-        ("text,label\na,pos\nb\n", "line 3 has 1 cell, the header has 2; every line needs a cell for each column"),
+        (
+            "text,label\nParis, France,place\n",
+            "line 2 has 3 cells, but the header has 2; put texts with commas in",
+        ),
+        ("text,label\na,pos,\nb,neg,\n", "line 2 has 3 cells, but the header has 2"),
+        ("text,label\na,pos\nb\n", "line 3 has 1 cell, but the header has 2; each row needs a cell for each column"),
         ('text,label\n"a\nb",pos\nc,pos,neg\n', "line 4 has 3 cells"),
-        ("text,label,label\na,pos,neg\n", "has 2 columns called 'label'; give each a name of its own"),
+        ("text,label,label\na,pos,neg\n", "has 2 columns called 'label'; give each column its own name"),
         ("text,text,label\na,b,neg\n", "has 2 columns called 'text'"),
         ("", "is empty"),
         ("\n \n", "is empty"),
         ("\ufeff", "is empty"),
-        ("text,label\n\n", "has a header and no rows"),
+        ("text,label\n\n", "has a header but no rows"),
         ("words,class\na,pos\n", "has no column 'text'; its columns are words, class"),
         ("text,toxic\na,1\nb,0\n", "has no column 'label'; its columns are text, toxic"),
-        (b"PK\x03\x04\xff\x00\x00", "is not a text file; a CSV file is needed"),
+        (b"PK\x03\x04\xff\x00\x00", "is not a text file; it must be a CSV file"),
     ],
 )
 def test_what_is_not_a_table_is_refused(tmp_path, text, says):
@@ -86,7 +89,7 @@ def test_what_is_not_a_table_is_refused(tmp_path, text, says):
         # It ends at the end of a text: strictly a text of several lines, but each of them is a row.
         (
             'text,label\na,pos\n"b,pos\nc,neg\nsay d",neg\ne,neg\n',
-            "lines 3 to 5 are one text .* look like rows of their own",
+            "lines 3 to 5 are one text .* look like rows; write",
         ),
         ('text,label\na,pos\nb,neg\nc,"pos\nd,neg"\n', "lines 4 to 5 are one text"),
         ('label,text\npos,"a\nneg,b\npos,c"\nneg,d\npos,e\n', "lines 2 to 4 are one text"),
@@ -123,7 +126,7 @@ def test_another_encoding_is_refused_with_the_call_that_helps(tmp_path, written,
 def test_another_delimiter_is_refused_with_the_call_that_helps(tmp_path, delimiter, header):
     path = save(tmp_path, f"{header}\na, b{{}}pos\nc{{}}neg\n".replace("{}", delimiter))
     assert mended(path) == (["a, b", "c"], [["pos"], ["neg"]])
-    with pytest.raises(ValueError, match=r"separates its columns by .* and not by commas"):
+    with pytest.raises(ValueError, match=r"separates its columns by .*, not by commas"):
         read_table(path, "words", "class")
 
 
@@ -146,6 +149,6 @@ def test_a_column_for_each_label_is_mended(tmp_path):
 
 def test_an_empty_label_is_refused_unless_there_can_be_none(tmp_path):
     path = save(tmp_path, 'text,label\n"a\nb",pos\nc, \nd,neg\n')
-    with pytest.raises(ValueError, match="line 4 has an empty label; a text without a label is possible only where"):
+    with pytest.raises(ValueError, match="line 4 has an empty label; a text may be without a label only if"):
         read_csv(Source("model", str(path)))
     assert read_csv(Source("model", str(path), separator=";"))[1] == [["pos"], [], ["neg"]]

@@ -1,26 +1,38 @@
-"""Experiments: one run, sweeps of runs that can be stopped and go on, and their reports."""
+"""Experiments: single runs, sweeps of runs that can be interrupted and resumed, their reports, and the command line.
 
-from pruning_course.experiments.data import Source, load_task
-from pruning_course.experiments.grid import choose_runs, combinations, read_grid
-from pruning_course.experiments.results import read_results, write_report
-from pruning_course.experiments.run import execute, prune_and_score
-from pruning_course.experiments.save import check_run, find_run, run_into
-from pruning_course.experiments.settings import Settings
-from pruning_course.experiments.sweep import Sweep
+Importing it is cheap; each name below is loaded when it is first used.
+"""
 
-__all__ = [
-    "Settings",
-    "Source",
-    "Sweep",
-    "check_run",
-    "choose_runs",
-    "combinations",
-    "execute",
-    "find_run",
-    "load_task",
-    "prune_and_score",
-    "read_grid",
-    "read_results",
-    "run_into",
-    "write_report",
-]
+from importlib import import_module
+from typing import Any
+
+from pruning_course.extras import extra
+
+_HOME = {
+    "Settings": "settings",
+    "Source": "data",
+    "Sweep": "sweep",
+    "check_run": "save",
+    "choose_runs": "grid",
+    "combinations": "grid",
+    "execute": "run",
+    "find_run": "save",
+    "load_task": "data",
+    "prune_and_score": "run",
+    "read_grid": "grid",
+    "read_results": "results",
+    "run_into": "save",
+    "write_report": "results",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"pruning_course.experiments has no {name!r}, only {', '.join(_HOME)}.")
+    with extra("course"):
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

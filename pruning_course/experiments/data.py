@@ -1,19 +1,21 @@
-"""What a run prunes and what it is scored on: the course's own classifier and task, or a reader's."""
+"""The classifier that a run prunes and the texts that it is scored on: those of the course, or your own."""
 
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
-from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pruning_course import lab
 from pruning_course.experiments.classifier import (
     check_embedding,
+    check_tokens,
     load_classifier,
     load_config,
     load_tokenizer,
@@ -21,29 +23,29 @@ from pruning_course.experiments.classifier import (
 )
 from pruning_course.experiments.labels import label_tensor
 from pruning_course.experiments.table import read_table
-from pruning_course.lab.encoder import MAX_LENGTH
+from pruning_course.lab.encoder import MAX_LENGTH, make_batches
 from pruning_course.lab.wheels import sha256_of
 
 BATCH_SIZE = 32  # texts, in training and in validation
-VALIDATION = 0.2  # the share of a reader's texts that is kept to score on
-FEWEST_TEXTS = 10
-MANY = "multi_label_classification"  # what transformers calls texts that can have several labels
+VALIDATION = 0.2  # the fraction of your own texts that is kept for validation
+FEWEST_TEXTS = 10  # different ones
+MULTI_LABEL: Final = "multi_label_classification"  # the name of this problem type in transformers
 
 Texts = tuple[list[str], Tensor]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where model and texts come from; without both, the course's own.
+    """Where the model and the texts come from; without both, they are the course's own.
 
     Args:
-        model: a folder or a name on the Hugging Face Hub: a trained classifier of sequences, with its tokenizer.
-        data: a CSV file with a row for each text; its labels are names that the model has, or their numbers.
-        text_column, label_column: of that file.
-        separator: what stands between the labels of a text that can have several, such as ";". An empty cell then means
-            that the text has none of them.
+        model: a folder or a name on the Hugging Face Hub: a trained classifier of texts, with its tokenizer.
+        data: a CSV file with a row for each text; its labels are names of the model's labels, or their numbers.
+        text_column, label_column: the names of two columns of that file.
+        separator: what separates the labels in a cell if a text can have several, such as ";". An empty cell then means
+            that the text has no label.
 
-    ValueError for only one of model and data, and for an empty separator.
+    Raises ValueError if only one of `model` and `data` is given, or the separator is empty.
     """
 
     model: str | None = None
@@ -52,33 +54,38 @@ class Source:
     label_column: str = "label"
     separator: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.model is None) != (self.data is None):
-            raise ValueError("A model and a data file are needed together, or neither for the course's own.")
+            raise ValueError("Only one of model and data is given; give both, or neither for the course's own.")
         if self.separator == "":
-            raise ValueError("The separator of labels is empty; it must be what stands between them, such as ';'.")
+            raise ValueError("The separator of labels is empty; it must be at least one character, such as ';'.")
 
-    def describe(self) -> dict:
-        """Plain data by which the source is known again: its names, and the sha256 of its files. OSError without them.
+    def describe(self) -> dict[str, Any]:
+        """Return plain data that identify the source: its fields, and the sha256 of its data and weights.
 
-        Of a model, only weights in one local safetensors file are read.
+        The weights are read only if they are in a local file `model.safetensors`; otherwise their sha256 is None.
+
+        Raises OSError if the data or the weights cannot be read.
         """
-        if self.model is None:
+        if self.model is None or self.data is None:
             return {"model": None, "data": None}
         weights = Path(self.model) / "model.safetensors"
         sha256 = sha256_of(weights) if weights.is_file() else None
-        return asdict(self) | {"model_sha256": sha256, "data_sha256": sha256_of(self.data)}
+        return asdict(self) | {"model_sha256": sha256, "data_sha256": sha256_of(Path(self.data))}
 
 
 @dataclass(frozen=True)
 class Task:
     """A classifier and its texts.
 
-    make_model: returns a new copy of the dense model, float32; tokenizer: of the model; max_length: in tokens; train,
-    validation: texts (n) and labels, float32 (n, labels) of 0 and 1, or int64 (n,) of classes.
+    Args:
+        make_model: returns a new copy of the dense model, in float32.
+        tokenizer: the tokenizer of the model.
+        max_length: the number of tokens to which texts are cut.
+        train, validation: n texts and their labels, float32 (n, labels) of 0 and 1, or int64 (n,) of classes.
     """
 
-    make_model: Callable[[], nn.Module]
+    make_model: Callable[[], PreTrainedModel]
     tokenizer: PreTrainedTokenizerBase
     max_length: int
     train: Texts
@@ -86,57 +93,72 @@ class Task:
 
     @property
     def count(self) -> str:
-        """How many texts there are, in a sentence."""
+        """A sentence that says how many texts there are."""
         train, validation = (len(texts) for texts, _ in (self.train, self.validation))
         return f"{train + validation} texts were read: {train} to train on and {validation} to score on."
 
     def train_batches(self, most: int, seed: int) -> list[dict[str, Tensor]]:
-        """Batches of `most` training texts (or all) that `seed` draws, of similar length each."""
+        """Return batches of `most` training texts (of all, if there are fewer), drawn at random with `seed`."""
         texts, labels = self.train
         rows = random.Random(seed).sample(range(len(texts)), min(most, len(texts)))
         return self._batches([texts[row] for row in rows], labels[rows])
 
     def validation_batches(self) -> list[dict[str, Tensor]]:
+        """Return the batches of the validation texts."""
         return self._batches(*self.validation)
 
     def _batches(self, texts: list[str], labels: Tensor) -> list[dict[str, Tensor]]:
-        return lab.make_batches(texts, labels, self.tokenizer, BATCH_SIZE, self.max_length)
+        return make_batches(texts, labels, self.tokenizer, BATCH_SIZE, self.max_length)
 
 
 @lru_cache(maxsize=1)
 def load_task(source: Source) -> Task:
-    """Read the texts, and make sure that model, tokenizer and texts fit each other.
+    """Load the task of `source`, and check that the model, the tokenizer and the texts fit each other.
 
-    Raises ValueError or OSError, in one sentence, where they do not; `CacheError` or `WheelError` as `lab.load_dense`.
+    The last task is kept in memory.
+
+    Raises:
+        OSError: if the data file cannot be read.
+        ValueError: if the data file is not a valid table of texts and labels; if the model or its tokenizer cannot be
+            loaded; if the model is not a trained classifier, or its labels or embeddings do not fit the data or the
+            tokenizer; if a text has no token.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
+        WheelError: if a package with the course's own data is missing or damaged.
     """
     if source.model is None:
-        texts = lab.load_phenotypes()
-        parts = texts.subset("train"), texts.subset("validation")
-        return Task(lab.load_dense, lab.load_tokenizer(), MAX_LENGTH, *parts)
+        phenotypes = lab.load_phenotypes()
+        own_texts = phenotypes.subset("train"), phenotypes.subset("validation")
+        return Task(lab.load_dense, lab.load_tokenizer(), MAX_LENGTH, *own_texts)
     texts, cells = read_csv(source)
     config, tokenizer = load_config(source.model), load_tokenizer(source.model)
     config.pad_token_id = tokenizer.pad_token_id
+    kind = config.problem_type
     if source.separator is not None:
-        if config.problem_type not in (None, MANY):
-            raise ValueError(f"The model is made for {config.problem_type}, so a separator of labels makes no sense.")
-        config.problem_type = MANY
-    if config.problem_type == "regression":
-        raise ValueError(f"The model {source.model} is made for regression; a classifier is needed.")
-    labels = label_tensor(cells, config.id2label, config.problem_type == MANY)
-    parts = split(texts, labels)
+        if kind not in (None, MULTI_LABEL):
+            raise ValueError(f"A separator of labels is given, but the model's problem type, {kind}, has one label.")
+        config.problem_type = kind = MULTI_LABEL
+    if kind == "regression":
+        raise ValueError(f"The model {source.model} was made for regression; it must be a classifier.")
+    names = {int(place): name for place, name in (config.id2label or {}).items()}
+    labels = label_tensor(cells, names, kind == MULTI_LABEL)
+    train, validation = split(texts, labels)
     model = load_classifier(source.model, config)
     check_embedding(source.model, model, tokenizer)
     longest = longest_input(model, tokenizer)
-    _check_tokens(source, texts, tokenizer, longest)
-    return Task(lambda: load_classifier(source.model, config), tokenizer, longest, *parts)
+    check_tokens(source.data, texts, tokenizer, longest)
+    return Task(partial(load_classifier, source.model, config), tokenizer, longest, train, validation)
 
 
 def read_csv(source: Source) -> tuple[list[str], list[list[str]]]:
-    """Texts, and the names of the labels of each; those of the CSV file of `source`.
+    """Return the texts of the CSV file of `source`, and the labels of each.
 
-    Raises ValueError as `read_table`, for a text without a label where no separator says that it can have several or
-    none, and for fewer than two different labels.
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if `source` has no file, the file is not a table that `read_table` can read, a text has no label
+            although there is no separator, or there are fewer than two different labels.
     """
+    if source.data is None:
+        raise ValueError("The source has no data file; it must have one to read texts from.")
     table = read_table(source.data, source.text_column, source.label_column)
     if source.separator is None:
         cells = [[label.strip()] for _, _, label in table]
@@ -145,31 +167,25 @@ def read_csv(source: Source) -> tuple[list[str], list[list[str]]]:
     for (line, _, _), cell in zip(table, cells, strict=True):
         if cell == [""]:
             raise ValueError(
-                f"In {source.data}, line {line} has an empty label; a text without a label is possible only where a "
-                "separator says that a text can have several."
+                f"In {source.data}, line {line} has an empty label; a text may be without a label only if a separator "
+                "is given, so that texts can have several."
             )
-    found = {name for cell in cells for name in cell}
-    if len(found) < 2:
+    names = {name for cell in cells for name in cell}
+    if len(names) < 2:
         raise ValueError(
-            f"Column {source.label_column!r} of {source.data} has {len(found)} label{'s' * (len(found) != 1)}; "
+            f"Column {source.label_column!r} of {source.data} has {len(names)} label{'s' * (len(names) != 1)}; "
             "a classifier needs at least two."
         )
     return [text for _, text, _ in table], cells
 
 
-def _check_tokens(source: Source, texts: list[str], tokenizer: PreTrainedTokenizerBase, longest: int) -> None:
-    ids = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
-    empty = [number for number, row in enumerate(ids, start=1) if not row]
-    if empty:
-        raise ValueError(
-            f"The text of row {empty[0]} of {source.data}, {texts[empty[0] - 1][:40]!r}, has no token for the model's "
-            f"tokenizer, like {len(empty)} of {len(texts)} texts; leave such rows out."
-        )
-
-
 def split(texts: list[str], labels: Tensor) -> tuple[Texts, Texts]:
-    """Training and validation part, always the same; equal texts are in the same part. ValueError for too few texts."""
+    """Split texts (n) and labels (n, ...) into training and validation, the same way every time.
+
+    Equal texts are in the same part. Raises ValueError if there are too few different texts.
+    """
     if len(set(texts)) < FEWEST_TEXTS:
         raise ValueError(f"There are {len(set(texts))} different texts; at least {FEWEST_TEXTS} are needed.")
-    [parts] = GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(texts, groups=texts)
-    return tuple(([texts[row] for row in rows], labels[np.sort(rows)]) for rows in map(np.sort, parts))
+    [rows_of_parts] = GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(texts, groups=texts)
+    train, validation = (([texts[row] for row in rows], labels[rows]) for rows in map(np.sort, rows_of_parts))
+    return train, validation

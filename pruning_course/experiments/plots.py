@@ -1,20 +1,23 @@
-"""One figure for each experiment."""
+"""The figure of an experiment."""
 
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-# Okabe and Ito (2008), "Color Universal Design"; never without a marker of its own.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+from pruning_course.lab.colours import COLOURS
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def draw(frame: pd.DataFrame, axes: list[str], title: str) -> Figure:
-    """Micro-F1 of runs over the first numeric one of the settings `axes`, or over the first; the others make the lines.
+    """Draw the micro-F1 of the runs in `frame` (a row for each run) against one of the settings `axes`.
 
-    A small mark is a run, a large open one the mean over the seeds; the dashed line is the dense model.
+    The horizontal axis is the first numeric setting, or the first setting if none is numeric; each combination of the
+    others has a colour. A small marker is a run, a large open one the mean over the seeds, and the dashed line the
+    dense model.
     """
     numbers = [name for name in axes if _is_number(frame[name])]
     x = (numbers or axes or ["prune_method"])[0]
@@ -27,10 +30,10 @@ def draw(frame: pd.DataFrame, axes: list[str], title: str) -> Figure:
     for (values, runs), colour, marker in zip(series, cycle(COLOURS), cycle(MARKERS), strict=False):
         means = runs.groupby(x, sort=_is_number(frame[x]), dropna=False)["micro_f1"].mean()
         places = _places(means.index.to_series())
-        # An option that the method does not have is no news.
-        given = [f"{name} {value}" for name, value in zip(others, values, strict=True) if not pd.isna(value)]
-        label = ", ".join(given) or "mean of the seeds"
-        style = {"marker": marker, "color": colour}
+        # NaN stands for an option that the method does not have.
+        names = [f"{name} {value}" for name, value in zip(others, values, strict=True) if not pd.isna(value)]
+        label = ", ".join(names) or "mean of the seeds"
+        style: dict[str, Any] = {"marker": marker, "color": colour}
         plot.plot(_places(runs[x]), runs["micro_f1"], linestyle="", markersize=4, alpha=0.5, **style)
         line = "-" if numbers else ""
         plot.plot(places, means, linestyle=line, markersize=10, markerfacecolor="none", label=label, **style)
@@ -44,6 +47,6 @@ def _is_number(column: pd.Series) -> bool:
     return is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
-def _places(column: pd.Series) -> list:
-    """Numbers as they are; other values as text, which matplotlib puts side by side."""
+def _places(column: pd.Series) -> list[Any]:
+    """Return numbers as they are, and other values as text, which matplotlib places side by side."""
     return list(column) if _is_number(column) else [str(value) for value in column]

@@ -1,8 +1,9 @@
-"""The results in a folder: read, put into tables, written as a report."""
+"""Read the results in a folder, summarize them in tables, and write a report."""
 
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -10,80 +11,91 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pruning_course.experiments.folders import PLAN, RESULT, read_json
 from pruning_course.experiments.grid import NAMES
 from pruning_course.experiments.plots import draw
+from pruning_course.experiments.run import SIZES
 from pruning_course.experiments.settings import OPTIONS
-from pruning_course.experiments.sweep import PLAN, RESULT, read_json
 from pruning_course.files import written_beside
 
-NOT_ON_SCREEN = ["macro-F1", "of selected"]  # 80 columns are enough for the rest
+NOT_ON_SCREEN = ["macro-F1", "of selected"]  # so that the table fits into 80 columns
 LEGEND = (
-    "F1 is on validation: the mean over the seeds and, in brackets, the lowest and the highest. `vs dense` is the "
-    "change in micro-F1. `of all` is the pruned share of all parameters, `of selected` that of the chosen layers. "
-    "`MB` is the size of the model when rows and columns that are pruned as a whole are cut out."
+    "F1 is the mean over the seeds on the validation texts, with the lowest and the highest value in brackets. "
+    "`vs dense` is the change in micro-F1. `of all` is the pruned fraction of all parameters, `of selected` that of "
+    "the chosen layers. `MB` is the size of the model after fully pruned rows and columns are cut out."
 )
-# Of the grid lecture.toml, as `make sweep` gave them.
-LECTURE = Path(__file__).with_name("lecture.csv")
-WIDEST = 1000  # columns of a Markdown table, so that no cell is broken
+LECTURE = Path(__file__).with_name("lecture.csv")  # the results of `make sweep`, which runs the grid lecture.toml
+WIDEST = 1000  # characters in a line of a Markdown table, so that no cell is wrapped
 
 
-def read_results(folder: str | os.PathLike | None = None) -> pd.DataFrame:
-    """One row for each `result.json` below `folder`, sorted by its path; without a folder, those of the lecture's grid
-    that come with the course.
+def read_results(folder: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+    """Return a row for each `result.json` in `folder` and its subfolders, sorted by path.
 
-    Columns: run, status, error; the settings; micro_f1, macro_f1, dense_micro_f1, dense_macro_f1; selected and of_all
-    (pruned shares); mb_dense, mb_csr, mb_shrunk; work (share of the multiply-adds that is left), speed_up (of a forward
-    pass); seconds, of which pruning_seconds for the choice and the mask; torch, transformers (versions) and cores. A
-    failed run has no numbers. ValueError if there is none, or a file is damaged.
+    Without a folder, these are the results of the lecture's grid, which come with the course.
+
+    The columns are run, status and error; the settings; micro_f1, macro_f1, dense_micro_f1 and dense_macro_f1; selected
+    and of_all (the pruned fractions of the chosen layers and of all parameters); mb_dense, mb_csr and mb_shrunk (sizes
+    in megabytes); work (the fraction of multiply-adds that remains) and speed_up (of a forward pass); seconds, and
+    pruning_seconds for selecting and masking alone; torch and transformers (versions) and cores. A failed run has no
+    numbers.
+
+    Raises:
+        OSError: if a file cannot be read.
+        ValueError: if there is no result, or a file is damaged or is not a result.
     """
     if folder is None:
         return pd.read_csv(LECTURE, converters={"error": str})
     paths = sorted(path for path in Path(folder).rglob(RESULT) if not path.parent.name.startswith("."))
     if not paths:
-        raise ValueError(f"{folder} holds no {RESULT}; `run` and `sweep` write them.")
+        raise ValueError(f"{folder} holds no {RESULT}; it must be a folder that `run` or `sweep` has written.")
     return pd.DataFrame([_row(path, read_json(path)) for path in paths])
 
 
-def _row(path: Path, result: dict) -> dict:
+def _row(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     try:
         row = {"run": path.parent.name, "status": result["status"], "error": result.get("error", "")}
         row |= {name: result["settings"][name] for name in NAMES}
         if result["status"] == "done":
             row |= result["metrics"] | {f"dense_{name}": value for name, value in result["dense_metrics"].items()}
             row |= {name: result["sparsity"][name] for name in ("selected", "of_all")}
-            row |= {f"mb_{kind}": result["bytes"][kind] / 1e6 for kind in ("dense", "csr", "shrunk")}
+            row |= {f"mb_{kind}": result["bytes"][kind] / 1e6 for kind in SIZES}
             row["work"] = result["multiply_adds"]["pruned"] / result["multiply_adds"]["dense"]
             row["speed_up"] = result["seconds"]["dense_forward"] / result["seconds"]["pruned_forward"]
             row["pruning_seconds"] = result["seconds"]["pruning"]
         row |= {name: result["versions"][name] for name in ("torch", "transformers")}
         return row | {"cores": result["machine"]["cores"], "seconds": result["seconds"]["total"]}
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no result of a run: it has no {error}.") from error
+        raise ValueError(f"{path} is not the result of a run: it has no {error}.") from error
 
 
-def by_experiment(folder: str | os.PathLike, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The runs that ended well: of a sweep, those of each experiment in its order; of another folder, all, sorted."""
+def by_experiment(folder: str | os.PathLike[str], results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of the runs that are done, by experiment and in its order.
+
+    If `folder` does not hold a sweep, all of them are one experiment called "runs", sorted by their settings.
+
+    Raises ValueError if the plan of the sweep is damaged.
+    """
     done = results[results["status"] == "done"]
     plan = Path(folder) / PLAN
     if not plan.exists():
         return {"runs": done.sort_values(list(NAMES), kind="stable")} if len(done) else {}
-    found = {}
+    frames = {}
     for name, runs in read_json(plan)["experiments"].items():
         frame = done[done["run"].isin(runs)]
         if len(frame):
-            found[name] = frame.sort_values("run", key=lambda column, runs=runs: column.map(runs.index))
-    return found
+            frames[name] = frame.sort_values("run", key=lambda column, runs=runs: column.map(runs.index))
+    return frames
 
 
 def varied(frame: pd.DataFrame) -> list[str]:
-    """The settings, other than the seed, of which the runs have more than one value; what comes with the method not."""
+    """Return the settings, except the seed, that differ between runs and do not just follow from the method."""
     axes = [name for name in NAMES if name != "seed" and frame[name].nunique(dropna=False) > 1]
     within = frame.groupby("prune_method")
     return [name for name in axes if name not in OPTIONS or (within[name].nunique(dropna=False) > 1).any()]
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each combination of what is varied: means over the seeds and, of the F1s, lowest and highest."""
+    """Return a row for each combination of the varied settings: means over the seeds, and the range of each F1."""
     axes = varied(frame) or ["prune_method"]
     rows = []
     for values, runs in frame.groupby(axes, sort=False, dropna=False):
@@ -107,7 +119,7 @@ def _heading(name: str) -> str:
     return name.removeprefix("prune_").removeprefix("fine_tune_").replace("_", " ")
 
 
-def _text(value) -> str:
+def _text(value: Any) -> str:
     if pd.isna(value):  # an option that the method does not have
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -119,37 +131,43 @@ def _spread(values: pd.Series) -> str:
     return f"{values.mean():.3f} ({values.min():.3f}-{values.max():.3f})"
 
 
-def write_report(folder: str | os.PathLike, console: Console) -> None:
-    """Print the tables of `folder` and write into it `results.csv` (a row for each run), `report.md` and a PNG for each
-    experiment. Raises as `read_results`; OSError if it cannot be written."""
-    folder = Path(folder)
+def write_report(folder: str | os.PathLike[str]) -> None:
+    """Print tables of the results in `folder`, and write them there.
+
+    The files are `results.csv` (a row for each run), `report.md`, and a PNG for each experiment.
+
+    Raises:
+        OSError: if a result cannot be read, or the report cannot be written.
+        ValueError: if there is no result, or a file is damaged or is not a result.
+    """
+    folder, console = Path(folder), Console()
     results = read_results(folder)
     with written_beside(folder / "results.csv") as target:
         results.to_csv(target, index=False)
-    parts = ["# Results\n", f"{LEGEND}\n"]
+    sections = ["# Results\n", f"{LEGEND}\n"]
     for name, frame in by_experiment(folder, results).items():
         table = summary(frame)
         console.print(_rich(table.drop(columns=NOT_ON_SCREEN), title=name))
         axes = varied(frame)
         with written_beside(folder / f"{name}.png") as target:
             draw(frame, axes, title=name).savefig(target, dpi=100)
-        about = f"Micro-F1 on validation by {', '.join(axes) or 'run'}; the dashed line is the dense model."
-        parts += [f"## {name}\n", _markdown(table), f"![{about}]({name}.png)\n"]
+        caption = f"Micro-F1 on the validation texts by {', '.join(axes) or 'run'}; the dashed line is the dense model."
+        sections += [f"## {name}\n", _markdown(table), f"![{caption}]({name}.png)\n"]
     console.print(LEGEND)
     failed = results[results["status"] == "failed"][["run", "error"]]
     if len(failed):
         console.print(_rich(failed, title="failed"))
-        parts += ["## Failed\n", _markdown(failed)]
+        sections += ["## Failed\n", _markdown(failed)]
     with written_beside(folder / "report.md") as target:
-        target.write_text("\n".join(parts), encoding="utf-8")
+        target.write_text("\n".join(sections), encoding="utf-8")
 
 
-def _rich(frame: pd.DataFrame, **options) -> Table:
+def _rich(frame: pd.DataFrame, **options: Any) -> Table:
     table = Table(**{"box": box.SIMPLE_HEAD} | options)
     for name in frame.columns:
-        table.add_column(name, no_wrap="F1" in name)  # other headings may be broken, a mean and its spread not
+        table.add_column(name, no_wrap="F1" in name)  # a mean and its range stay on one line
     for row in frame.itertuples(index=False):
-        table.add_row(*(Text(str(value)) for value in row))  # a bracket in it is no markup
+        table.add_row(*(Text(str(value)) for value in row))  # so that rich does not take brackets for markup
     return table
 
 

@@ -1,56 +1,67 @@
-"""One run in a folder of its own, with the pruned model beside its result."""
+"""One run with its own folder, which holds the result and the pruned model."""
 
 import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pruning_course.checkpoint import save_pruned
 from pruning_course.experiments.data import Source, load_task
+from pruning_course.experiments.folders import RESULT, check_free, check_same, read_json, write_json
 from pruning_course.experiments.run import make_pruner, prune_and_score
 from pruning_course.experiments.settings import Settings
-from pruning_course.experiments.sweep import RESULT, read_json, write_json
 from pruning_course.files import written_beside
 from pruning_course.lab.encoder import no_loading_bar
 
 MODEL = "model"
 
 
-def find_run(folder: str | os.PathLike, settings: Settings, source: Source) -> dict | None:
-    """The result of this run if `folder` holds it already; None if the folder is new, or empty.
+def find_run(folder: str | os.PathLike[str], settings: Settings, source: Source) -> dict[str, Any] | None:
+    """Return the result of the run if `folder` holds it already, or None if the folder is empty or does not exist.
 
-    Raises ValueError if the folder holds anything else, OSError without the files of `source`.
+    Raises:
+        OSError: if the files of `source` cannot be read.
+        ValueError: if the folder holds anything else, or the result is damaged.
     """
     folder = Path(folder)
     if (folder / RESULT).exists():
-        result, about = read_json(folder / RESULT), _known_by(settings, source)
-        if {name: result.get(name) for name in about} != about:
-            raise ValueError(
-                f"{folder} holds another run, with other settings, model or data; give another output folder."
-            )
+        result, identity = read_json(folder / RESULT), _identity(settings, source)
+        check_same(folder, {name: result.get(name) for name in identity}, identity, "run")
         return result
     source.describe()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that is not a run; give another output folder.")
+    check_free(folder, "run")
     return None
 
 
 def check_run(settings: Settings, source: Source) -> None:
-    """Raise what `load_task` or `make_pruner` would raise in the run, without pruning or writing anything."""
+    """Check that the run can be made, without pruning or writing anything.
+
+    Raises:
+        OSError: if a file of `source` cannot be read.
+        ValueError: if the model, the tokenizer and the texts do not fit each other, or the settings do not fit the
+            model.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
+        WheelError: if a package with the course's own data is missing or damaged.
+    """
     make_pruner(load_task(source).make_model(), settings)
 
 
-def run_into(folder: str | os.PathLike, settings: Settings, source: Source) -> dict:
-    """Make a run and write `folder`, whole or not at all: `result.json`, and in `model` what `save_pruned` writes, with
-    the tokenizer. Returns the result.
+def run_into(folder: str | os.PathLike[str], settings: Settings, source: Source) -> dict[str, Any]:
+    """Make a run, write its result and its model into `folder`, and return the result.
 
-    The dense model and the tokenizer are written first and removed again, so that what cannot be saved, or not there,
-    is found before the work.
+    The folder holds `result.json`, and in `model` the pruned model (as `save_pruned` writes it) with its tokenizer. It
+    is written completely or not at all. If it holds this run already, nothing is done. The dense model is saved first
+    and deleted again, so that an error in saving is found before the work and not after it.
 
-    Raises what `find_run`, `prune_and_score` and `save_pruned` raise. OSError if it cannot be written.
+    Raises:
+        OSError: if a file of `source` cannot be read, or the folder cannot be written.
+        ValueError: if the folder holds anything else, the model cannot be saved, or the settings, the model, the
+            tokenizer and the texts do not fit each other.
+        CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
+        WheelError: if a package with the course's own data is missing or damaged.
     """
     folder = Path(folder)
     if (result := find_run(folder, settings, source)) is not None:
@@ -63,16 +74,16 @@ def run_into(folder: str | os.PathLike, settings: Settings, source: Source) -> d
         shutil.rmtree(target / MODEL)
         result, model = prune_and_score(settings, source)
         _save(model, task.tokenizer, target / MODEL)
-        result |= _known_by(settings, source)
+        result |= _identity(settings, source)
         write_json(target / RESULT, result)
     return result
 
 
-def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     with no_loading_bar():
         save_pruned(model, folder)
     tokenizer.save_pretrained(folder)
 
 
-def _known_by(settings: Settings, source: Source) -> dict:
+def _identity(settings: Settings, source: Source) -> dict[str, Any]:
     return {"settings": asdict(settings), "source": source.describe()}

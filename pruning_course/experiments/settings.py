@@ -1,38 +1,43 @@
-"""What decides the result of one run."""
+"""The settings that decide the result of one run."""
 
 import hashlib
 import inspect
 import json
 from dataclasses import asdict, dataclass
 
+from pruning_course.counts import is_count
 from pruning_course.models import ROLES
 from pruning_course.pruners import PRUNERS
 from pruning_course.pruners.structured import IMPORTANCES
 from pruning_course.schedules import SCHEDULES
 
-OPTIONS = ("schedule", "importance", "global_pruning")  # those of a pruner; not every method has them
+OPTIONS = ("schedule", "importance", "global_pruning")  # not every method has these
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one run: how to prune, how long to train afterwards, on how much.
+    """The settings of one run: how to prune, how long to train afterwards, and on how many texts.
 
     Args:
-        prune_method: "magnitude", "wanda", "gradual" or "structured" (neurons).
-        prune_sparsity: the share to remove, of the weights or neurons of the chosen layers.
+        prune_method: "magnitude", "wanda", "gradual" or "structured" (which removes neurons).
+        prune_sparsity: the fraction, from 0 to 1, of the weights or neurons of the chosen layers that is removed.
         prune_layers: "all", "attention", "ffn" or "encoder".
-        schedule: of gradual pruning; None is its default.
-        importance: of structured pruning, "norm" or "gradient"; None is its default.
-        global_pruning: whether all layers are compared with each other; None is the default of the method.
-        fine_tune_epochs: how long the model is trained with its masks held. Gradual pruning prunes while it trains: its
-            schedule takes the first half of these epochs, so that each method gets the same training.
-        learning_rate: constant, of AdamW. The default is a tenth of the rate that made the course's classifier.
-        train_texts: how many texts are drawn to train on, and for Wanda and
-            importance by gradient to calibrate on; if there are fewer, all.
-        seed: of that draw, of the order of the batches and of dropout.
+        schedule: how the sparsity rises in gradual pruning, a name in `pruning_course.schedules.SCHEDULES`.
+        importance: how structured pruning scores neurons, "norm" or "gradient".
+        global_pruning: True compares the weights of all layers with each other, False only those within a layer.
+        fine_tune_epochs: the number of epochs of training, at least 0, in which pruned weights stay zero. Gradual
+            pruning happens during the first half of them, so that every method gets the same training.
+        learning_rate: the constant rate of AdamW, above 0. The course's classifier was trained with ten times the
+            default.
+        train_texts: the number of texts, at least 1, that are drawn for training, and for calibration if the scores
+            depend on data; if there are fewer, all are used.
+        seed: a whole number, at least 0, for that draw, the order of the batches and dropout.
 
-    None is replaced by the default at once. Raises ValueError for a value outside what is said here, and for an option
-    that the method does not have.
+    An option that is None (`schedule`, `importance`, `global_pruning`) gets the default of the method, if it has one.
+
+    Raises:
+        ValueError: if a value is not allowed here, if the method does not have an option that is given, or if the
+            method is gradual and there is no epoch of training.
     """
 
     prune_method: str = "magnitude"
@@ -46,11 +51,11 @@ class Settings:
     train_texts: int = 512
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         sparsity, rate = self.prune_sparsity, self.learning_rate
         allowed = {
             "prune_method": (self.prune_method in tuple(PRUNERS), f"one of {', '.join(PRUNERS)}"),
-            "prune_sparsity": (_is_number(sparsity) and 0 <= sparsity <= 1, "a share from 0 to 1"),
+            "prune_sparsity": (_is_number(sparsity) and 0 <= sparsity <= 1, "a number from 0 to 1"),
             "prune_layers": (self.prune_layers in ROLES, f"one of {', '.join(ROLES)}"),
             "schedule": (self.schedule in (None, *SCHEDULES), f"one of {', '.join(SCHEDULES)}"),
             "importance": (
@@ -58,40 +63,41 @@ class Settings:
                 f"one of {', '.join(IMPORTANCES['neuron'])}",
             ),
             "global_pruning": (self.global_pruning is None or isinstance(self.global_pruning, bool), "true or false"),
-            "fine_tune_epochs": (_is_count(self.fine_tune_epochs, 0), "a whole number, at least 0"),
-            "learning_rate": (_is_number(rate) and 0 < rate < float("inf"), "a rate above 0"),
-            "train_texts": (_is_count(self.train_texts, 1), "a whole number, at least 1"),
-            "seed": (_is_count(self.seed, 0), "a whole number, at least 0"),
+            "fine_tune_epochs": (is_count(self.fine_tune_epochs, 0), "a whole number, at least 0"),
+            "learning_rate": (_is_number(rate) and 0 < rate < float("inf"), "a number above 0"),
+            "train_texts": (is_count(self.train_texts), "a whole number, at least 1"),
+            "seed": (is_count(self.seed, 0), "a whole number, at least 0"),
         }
         for name, (fits, what) in allowed.items():
             if not fits:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {what}.")
         if self.prune_method == "gradual" and not self.fine_tune_epochs:
-            raise ValueError("gradual prunes while it trains, so fine_tune_epochs must be at least 1; it is 0.")
-        object.__setattr__(self, "prune_sparsity", float(sparsity))  # 1 and 1.0 are one run
+            raise ValueError("fine_tune_epochs is 0; it must be at least 1, because gradual pruning needs training.")
+        object.__setattr__(self, "prune_sparsity", float(sparsity))  # so that 1 and 1.0 are the same run
         options = inspect.signature(PRUNERS[self.prune_method]).parameters
         for name in OPTIONS:
             if getattr(self, name) is None and name in options:
                 object.__setattr__(self, name, options[name].default)
             elif getattr(self, name) is not None and name not in options:
-                raise ValueError(f"{self.prune_method} has no option {name}; it is {getattr(self, name)!r}.")
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but {self.prune_method} has no such option.")
 
     @property
     def needs_texts(self) -> bool:
-        """Whether the run looks at training texts."""
-        return self.fine_tune_epochs > 0 or self.prune_method == "wanda" or self.importance == "gradient"
+        """Whether the run uses training texts, to train or to calibrate."""
+        return self.fine_tune_epochs > 0 or self.needs_calibration
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the scores that decide what to prune depend on training texts."""
+        return self.prune_method == "wanda" or self.importance == "gradient"
 
     @property
     def name(self) -> str:
-        """A short name for people, and 8 hexadecimal digits that change with every setting."""
+        """A readable name that ends with 8 hexadecimal digits, which are different if any setting is different."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
-        parts = [self.prune_method, f"{self.prune_sparsity:g}", self.prune_layers, f"{self.fine_tune_epochs}epochs"]
-        return "-".join([*parts, f"seed{self.seed}", digest])
+        how = f"{self.prune_method}-{self.prune_sparsity:g}-{self.prune_layers}"
+        return f"{how}-{self.fine_tune_epochs}epochs-seed{self.seed}-{digest}"
 
 
-def _is_count(value, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,35 +1,38 @@
-"""Many runs in one folder, which can be stopped at any time and go on where they were."""
+"""Many runs in one folder; they can be interrupted at any time and resumed later."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from pruning_course.experiments.data import Source
+from pruning_course.experiments.folders import PLAN, RESULT, check_free, check_same, read_json, write_json
 from pruning_course.experiments.grid import Experiments
-from pruning_course.experiments.run import execute, failed
+from pruning_course.experiments.records import failed
+from pruning_course.experiments.run import execute
 from pruning_course.experiments.settings import Settings
-from pruning_course.files import written_beside
+from pruning_course.extras import extra
 
-PLAN = "sweep.json"
-RESULT = "result.json"
-PATIENCE = 60  # seconds for the first worker of a cluster
+PATIENCE = 60  # seconds to wait for the first worker of a cluster
 
 
 class Sweep:
-    """The runs of `experiments` on one source, and their results in `folder`.
+    """The runs of `experiments` on one source, with their results in `folder`.
 
-    `folder` gets `sweep.json`, which says what belongs to the sweep, and `runs/NAME/result.json` for each run. The runs
-    that two experiments share are made once.
+    The folder holds `sweep.json`, the plan of the sweep, and `runs/NAME/result.json` for each run. A run that belongs
+    to several experiments is made once.
 
-    Raises ValueError if `folder` holds something else than this sweep, OSError if it cannot be written.
+    Raises:
+        OSError: if the folder cannot be written, or the files of the source cannot be read.
+        ValueError: if the folder holds anything but this sweep, or its plan is damaged.
     """
 
-    def __init__(self, experiments: Experiments, source: Source, folder: str | os.PathLike):
+    def __init__(self, experiments: Experiments, source: Source, folder: str | os.PathLike[str]) -> None:
         self.source, self.folder = source, Path(folder)
         self.runs = {run.name: run for runs in experiments.values() for run in runs}
         plan = {
@@ -38,29 +41,32 @@ class Sweep:
             "runs": {name: asdict(run) for name, run in self.runs.items()},
         }
         path = self.folder / PLAN
-        if not path.exists():
-            if self.folder.exists() and not (self.folder.is_dir() and all(map(_left_by_a_kill, self.folder.iterdir()))):
-                raise ValueError(f"{folder} holds something that is not a sweep; give another output folder.")
+        if path.exists():
+            check_same(folder, read_json(path), plan, "sweep")
+        else:
+            check_free(folder, "sweep", ignored=(f".{PLAN}.",))  # what a killed process leaves behind
             write_json(path, plan)
-        elif read_json(path) != plan:
-            raise ValueError(
-                f"{folder} holds another sweep, with other settings, model or data; give another output folder."
-            )
 
     @property
     def done(self) -> set[str]:
-        """The names of the runs that have ended well."""
+        """The names of the runs that are done. Raises ValueError if a result is damaged."""
         paths = {name: self._path(name) for name in self.runs}
         return {name for name, path in paths.items() if path.exists() and read_json(path)["status"] == "done"}
 
     def run(self, jobs: int = 1, scheduler: str | None = None) -> dict[str, str]:
-        """Make the runs that are not done yet, with a progress bar, and write each result when it is there.
+        """Make the runs that are not done yet, with a progress bar, and write each result as soon as it is there.
 
-        jobs: how many runs at a time, in processes of this machine. scheduler: the address of a Dask scheduler; its
-        workers then make the runs, and this process writes the results.
+        Args:
+            jobs: the number of runs at a time, each in a process on this machine.
+            scheduler: the address of a Dask scheduler. Its workers then make the runs.
 
-        Gives the errors of the runs that failed, by name; these are made again next time. Raises OSError if a result
-        cannot be written.
+        Returns:
+            The errors of the runs that failed, by name; the next call tries these runs again.
+
+        Raises:
+            ImportError: if a scheduler is given and Dask is not installed.
+            OSError: if a result cannot be written, or the scheduler or its workers do not answer in time.
+            ValueError: if a result in the folder is damaged.
         """
         done = self.done
         left = {name: run for name, run in self.runs.items() if name not in done}
@@ -74,25 +80,23 @@ class Sweep:
                 bar.update()
         return errors
 
-    def _here(self, runs: dict[str, Settings], jobs: int) -> Iterator[tuple[str, dict]]:
+    def _here(self, runs: dict[str, Settings], jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
         if jobs > 1:
-            os.environ.setdefault("TQDM_DISABLE", "1")  # read by the new processes, whose bars would mix
+            os.environ.setdefault("TQDM_DISABLE", "1")  # for the new processes, whose bars would get mixed up
         parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         yield from parallel(delayed(_named)(name, run, self.source) for name, run in runs.items())
 
-    def _on_cluster(self, runs: dict[str, Settings], scheduler: str) -> Iterator[tuple[str, dict]]:
-        """A run whose worker dies is made by another one. One whose workers die again and again has failed.
+    def _on_cluster(self, runs: dict[str, Settings], scheduler: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the results of `runs`. If a worker dies, its run goes to another one, and fails after several deaths.
 
-        Not through joblib's Dask backend, which waits for such a run for ever.
+        This does not use the Dask backend of joblib, which would wait for such a run forever.
         """
-        try:
-            from distributed import Client, as_completed
-        except ImportError:
-            raise RuntimeError("A cluster needs Dask; run `pip install distributed`.") from None
-        with Client(scheduler) as client:
+        with extra("cluster"):
+            dask: Any = import_module("distributed")
+        with dask.Client(scheduler) as client:
             client.wait_for_workers(1, timeout=PATIENCE)
             futures = {client.submit(execute, run, self.source, pure=False): name for name, run in runs.items()}
-            for future in as_completed(futures):
+            for future in dask.as_completed(futures):
                 name = futures[future]
                 try:
                     result = future.result()
@@ -104,23 +108,5 @@ class Sweep:
         return self.folder / "runs" / name / RESULT
 
 
-def _left_by_a_kill(path: Path) -> bool:
-    return path.name.startswith(f".{PLAN}.")
-
-
-def _named(name: str, run: Settings, source: Source) -> tuple[str, dict]:
+def _named(name: str, run: Settings, source: Source) -> tuple[str, dict[str, Any]]:
     return name, execute(run, source)
-
-
-def write_json(path: Path, data: dict) -> None:
-    """Write `data` as a JSON file, whole or not at all."""
-    with written_beside(path) as target:
-        target.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict:
-    """ValueError for a file that is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged; remove it, and its run is made again.") from error

@@ -12,13 +12,13 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pruning_course.lab.colours import COLOURS
+
 from .live import in_colab, in_jupyter
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # only newer versions have it
 
-# Okabe and Ito (2008), "Color Universal Design". The yellow is left out: lines in it are lost on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++")
 WIDTH, DPI = 7.0, 100  # inches, dots an inch

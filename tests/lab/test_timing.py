@@ -62,4 +62,4 @@ def without_gpu(code):
 
 def test_timing_and_the_experiments_are_silent_where_a_cuda_build_finds_no_gpu():
     assert "No CUDA runtime is found" in without_gpu("import torch.utils.cpp_extension")  # what must not happen
-    assert without_gpu("import pruning_course.lab.timing, pruning_course.experiments") == ""
+    assert without_gpu("import pruning_course.lab.timing, pruning_course.experiments.run") == ""
