@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_course.calibration import as_batch, calibration_mode, run_batch
-from pruning_course.masks import find_owners
+from pruning_course.masks import Masks, find_owners, find_parameters, warn_unless
 from pruning_course.models import linear_layers, out_in, tied_layers
 
 INDEX_BYTES = 4  # torch can index a CSR tensor with int32
@@ -48,9 +48,15 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
 
     Pruned weights are counted in the masks and not as zeros, because a weight may be 0 without being pruned.
 
+    Warns if `masks` are `Masks` that no longer fit the model; layers that were replaced are then left out.
+
     Raises ValueError if a mask names something that `model` lacks, or does not have the shape of its weight.
     """
-    parameters = {name: getattr(*owner) for name, owner in find_owners(model, masks).items()}
+    if isinstance(masks, Masks):
+        warn_unless(masks.check(), model)
+    parameters = masks.parameters if isinstance(masks, Masks) else find_parameters(model, masks)
+    owners = find_owners(model, parameters)
+    masks = {name: masks[name] for name in owners}
     for name, keep in masks.items():
         if keep.shape != parameters[name].shape:
             raise ValueError(
@@ -64,7 +70,7 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
     for name, keep in masks.items():
         if keep.dim() == 2:
             csr += _count_csr_bytes(keep, parameters[name].itemsize) - parameters[name].nbytes
-        shrunk -= _count_cut(model, name, masks) * parameters[name].itemsize
+        shrunk -= _count_cut(owners[name][0], name, masks) * parameters[name].itemsize
     tied = tied_layers(model)
     return SparsityReport(
         selected=sum(pruned.values()) / max(1, masked),
@@ -102,12 +108,11 @@ def _count_csr_bytes(keep: Tensor, itemsize: int) -> int:
     return int(keep.count_nonzero()) * (itemsize + INDEX_BYTES) + (len(keep) + 1) * INDEX_BYTES
 
 
-def _count_cut(model: nn.Module, name: str, masks: Mapping[str, Tensor]) -> int:
+def _count_cut(layer: nn.Module, name: str, masks: Mapping[str, Tensor]) -> int:
     """Count the masked numbers that are in rows or columns which can be cut out."""
     keep = masks[name]
     if keep.dim() != 2:
         return keep.numel() - int(keep.count_nonzero())
-    layer = model.get_submodule(name)
     rows, columns = out_in(layer, keep).any(1), out_in(layer, keep).any(0)
     if layer.bias is not None:
         # The output of a row without weights is its bias, so the row is needed unless that is masked, too.

@@ -11,6 +11,7 @@ from pruning_course.checkpoint.description import PRUNING, damaged, describe, re
 from pruning_course.checkpoint.skeleton import find_class, make_skeleton
 from pruning_course.checkpoint.tensors import check, fill, read_stored
 from pruning_course.files import written_beside
+from pruning_course.masks import Masks, warn_unless
 
 GENERATION = "generation_config.json"
 ONE_FILE = 1 << 60  # bytes; never more than one file of weights
@@ -26,7 +27,7 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
 
     Any transformers model from which nothing was cut can be saved, and one of a known family after `shrink`. Before the
     folder gets its name, the tensors in it are compared with the model that `load_pruned` would build. Weights that
-    `Masks` prune are saved as zeros; `Masks.save` writes the masks themselves.
+    `Masks` prune are saved as zeros, and a warning says if some are not zero; `Masks.save` writes the masks themselves.
 
     Raises TypeError if `model` is not a transformers model; ValueError if torch.nn.utils.prune still masks it, or its
     class, its config and the sizes of its blocks do not describe it, for example because a layer was replaced, or cut
@@ -43,6 +44,8 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
                 f"torch.nn.utils.prune still masks {name.removesuffix('_orig')}, and no class would find it again as "
                 f"{name}; take its masks over with Masks.from_torch(model) first."
             )
+    for masks in Masks.of(model):
+        warn_unless(masks.check(), model)
     with written_beside(folder, folder=True) as target:
         # The original format has the names that some classes (ViT, Mixtral) used for their weights in older versions.
         model.save_pretrained(target, max_shard_size=ONE_FILE, save_original_format=False)

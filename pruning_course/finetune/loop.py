@@ -22,7 +22,7 @@ from pruning_course.finetune.labels import compute_f1, find_fault
 from pruning_course.finetune.losses import compute_loss, distillation, run_forward
 from pruning_course.finetune.optimizers import find_trained, make_optimizer, unwrap
 from pruning_course.finetune.predictions import predict_rows
-from pruning_course.masks import Masks, find_owners
+from pruning_course.masks import Masks, find_parameters
 from pruning_course.models import linear_layers, weight_of
 
 CLIP = 1.0  # the norm of the whole gradient
@@ -156,7 +156,7 @@ class Training:
 def _hold(model: nn.Module, masks: Masks | None, optimizer: Optimizer) -> None:
     if masks is not None:
         trained = {id(parameter) for parameter in find_trained(optimizer, model)}
-        if any(id(getattr(*owner)) in trained for owner in find_owners(model, masks).values()):
+        if any(id(parameter) in trained for parameter in find_parameters(model, masks).values()):
             masks.hold(optimizer)
         return
     weights = [weight for weight in map(weight_of, linear_layers(model).values()) if weight.requires_grad]

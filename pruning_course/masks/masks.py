@@ -1,57 +1,82 @@
 """Masks kept alongside a model, whose weights stay ordinary Parameters throughout."""
 
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from pruning_course.files import written_beside
 from pruning_course.masks.bits import zero_unless
+from pruning_course.masks.callback import make_callback
+from pruning_course.masks.fit import Fit
 from pruning_course.masks.hold import Hold
-from pruning_course.masks.owners import find_owners
+from pruning_course.masks.owners import find_owners, find_parameters
+from pruning_course.masks.registry import forget, iterate_masks, register
+from pruning_course.masks.storage import load_masks, save_masks
 from pruning_course.masks.torch_masks import take_from_torch
 from pruning_course.masks.undo import Removed
-from pruning_course.tensors import read_tensors
+from pruning_course.models import shorten
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
 
 
 class Masks(Mapping[str, Tensor]):
     """Which weights of a model are kept: module name to a bool tensor in the shape of the weight, True = kept.
 
     A key names a module and means its `weight`; "NAME.bias" means the bias of the module NAME. `Masks.apply`,
-    `Masks.load` and `Masks.from_torch` create masks. They remember the removed values until `finalize`.
+    `Masks.load` and `Masks.from_torch` create masks. They remember the removed values until `finalize`. Two names of
+    one Parameter have one mask.
     """
 
-    def __init__(self, model: nn.Module, names: Iterable[str]):
-        self._owners = find_owners(model, names)
-        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._owners)  # None: nothing is pruned
-        self._removed: Removed | None = Removed()  # None: forgotten
-        self._hold = Hold(self._keep, self._owners)
+    def __init__(self, model: nn.Module, names: Iterable[str], remember: bool = True):
+        parameters = find_parameters(model, names)
+        first: dict[int, str] = {}
+        self._key = {name: first.setdefault(id(parameter), name) for name, parameter in parameters.items()}
+        self._parameters = {name: parameters[name] for name in first.values()}
+        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._parameters)  # None: nothing is pruned
+        self._removed = Removed() if remember else None
+        self._final = False
+        self._hold = Hold(self._keep, self._parameters)
+        self._model = weakref.ref(model)
 
     @classmethod
-    def apply(cls, model: nn.Module, keep: Mapping[str, Tensor]) -> "Masks":
+    def apply(cls, model: nn.Module, keep: Mapping[str, Tensor], remember: bool = True) -> "Masks":
         """Set the weights of `model` to 0 where `keep` is False, in place, and remember their values.
 
-        The tensors of `keep` become the masks: they are not copied, and must not be changed afterwards.
+        The tensors of `keep` become the masks: they are not copied, and must not be changed afterwards. With
+        `remember=False` the removed values are not kept, which saves their memory, and `undo` is not possible.
 
-        Raises ValueError if `keep` is empty, names something that `model` lacks, or a mask does not have the shape of
-        its weight; TypeError if a mask is not bool.
+        Raises ValueError if `keep` is empty, names something that `model` lacks, a mask does not have the shape of its
+        weight, or other masks prune one of these weights already; TypeError if a mask is not a bool tensor.
         """
         if not keep:
             raise ValueError("keep is empty; at least one mask is needed.")
-        return cls(model, keep).restrict(keep)
+        return cls(model, keep, remember).restrict(keep)
+
+    @classmethod
+    def of(cls, model: nn.Module) -> list["Masks"]:
+        """Return the masks that prune weights of `model`, the oldest first, also if nobody else refers to them."""
+        owned = {id(parameter) for parameter in model.parameters()}
+        return [masks for masks in iterate_masks() if any(id(p) in owned for p in masks._parameters.values())]
 
     def restrict(self, keep: Mapping[str, Tensor]) -> "Masks":
         """Also prune where `keep` is False, in place; what is pruned already stays pruned. Returns itself.
 
-        Raises ValueError if a name has no mask here, or a mask does not have the shape of its weight; TypeError if a
-        mask is not bool.
+        Raises ValueError if a name has no mask here, a mask does not have the shape of its weight, or other masks prune
+        one of these weights already; TypeError if a mask is not a bool tensor.
         """
         for name, mask in keep.items():
             self._check(name, mask)
+        self._check_free(keep)
+        if not self._final and (model := self._model()) is not None:
+            register(self, model)
         for name, mask in keep.items():
-            weight = self._weight(name)
+            name = self._key[name]
+            weight = self._parameters[name].detach()
             old = None if self._keep[name] is None else self[name]
             new = mask.to(weight.device)
             if old is not None:
@@ -60,44 +85,74 @@ class Masks(Mapping[str, Tensor]):
                 self._removed.remember(name, weight, old, new)
             zero_unless(weight, new)
             self._keep[name] = new
+        self._hold.forget_momentum()
         return self
 
-    def hold(self, optimizer: torch.optim.Optimizer) -> "Masks":
-        """Re-apply the masks after every `optimizer.step()`, so that pruned weights stay 0. Returns itself.
+    def hold(self, optimizer: Optimizer) -> "Masks":
+        """Keep pruned weights at 0 while `optimizer` trains. Returns itself.
 
-        At the pruned places the weights and the optimizer's moments of the same shape (SGD's momentum, Adam's exp_avg
-        and exp_avg_sq) are set to 0. `undo` and `release` end this; `finalize` does not.
+        The gradients of pruned weights are set to 0 as they are accumulated, so that clipping by norm and optimizers
+        that mix gradients see only what is trained; the weights are set to 0 after each step, and momentum (such as
+        Adam's exp_avg and exp_avg_sq) once, here and whenever more is pruned. An optimizer that accelerate has wrapped
+        is unwrapped. A warning says if something else moves the weights. `undo` and `release` end this; `finalize` does
+        not.
 
-        Raises ValueError if `optimizer` trains none of the masked weights.
+        Raises ValueError if `optimizer` trains none of the masked weights, or a layer was replaced; TypeError if it is
+        not a `torch.optim.Optimizer`.
         """
+        if lost := self._lost():
+            raise ValueError(f"The model no longer has the weights that were masked as {shorten(lost)}.")
         self._hold.start(optimizer)
         return self
 
-    def release(self) -> None:
-        """Stop holding, for all optimizers; the masks and the zeros stay."""
-        self._hold.end()
+    def release(self) -> list[Optimizer]:
+        """Stop holding; the masks and the zeros stay. Returns the optimizers that were held."""
+        return self._hold.end()
 
     def reapply(self) -> None:
         """Set pruned weights to 0.0 again, after something else has changed the weights."""
         self._hold.zero_weights()
 
+    def callback(self) -> "TrainerCallback":
+        """Return a callback for a `transformers.Trainer` that holds its optimizer."""
+        return make_callback(self)
+
+    def check(self) -> Fit:
+        """Compare the masks with the weights as they are now, for example after loading a state_dict."""
+        revived = {}
+        for name in self._pruned():
+            weight = self._parameters[name].detach()
+            revived[name] = int(((weight != 0) & ~self[name]).count_nonzero())
+        return Fit({name: count for name, count in revived.items() if count}, tuple(self._lost()))
+
     def undo(self) -> None:
         """Put the removed values back, bit for bit, and stop holding; weights that were kept stay as they are now.
 
-        Afterwards nothing is pruned. Raises RuntimeError after `finalize`, which forgets the values.
+        Afterwards nothing is pruned. Raises RuntimeError after `finalize`, or if the values were not remembered.
         """
         if self._removed is None:
-            raise RuntimeError("The masks are final: the removed values are forgotten, so they cannot be put back.")
+            why = "finalize() has forgotten" if self._final else "remember=False did not keep"
+            raise RuntimeError(f"The masks cannot be undone: {why} the removed values.")
         self.release()
-        for name, keep in self._keep.items():
-            weight = self._weight(name)
-            weight.copy_(self._removed.restore(name, weight, None if keep is None else self[name]))
+        for name in self._pruned():
+            weight = self._parameters[name].detach()
+            weight.copy_(self._removed.restore(name, weight, self[name]))
             self._keep[name] = None
         self._removed.forget()
+        forget(self)
 
     def finalize(self) -> None:
-        """Forget the removed values; the zeros stay. Optimizers are still held, so training cannot revive a weight."""
-        self._removed = None
+        """Forget the removed values; the zeros stay. Optimizers are still held, so training cannot revive a weight.
+
+        Afterwards other masks may prune the same weights.
+        """
+        self._removed, self._final = None, True
+        forget(self)
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The masked Parameters by name, those of a layer that the model has lost included."""
+        return {name: self._parameters[key] for name, key in self._key.items()}
 
     @property
     def sparsity(self) -> float:
@@ -106,18 +161,17 @@ class Masks(Mapping[str, Tensor]):
         return 1 - kept / max(1, sum(mask.numel() for mask in self.values()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the masks, without the removed values, to a safetensors file of bool tensors, or leave no file."""
-        with written_beside(path) as target:
-            save_file({name: mask.cpu().contiguous() for name, mask in self.items()}, target)
+        """Write the masks, one bit for each weight, to a safetensors file, or leave no file; `load` reads it."""
+        save_masks(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: nn.Module) -> "Masks":
         """Read masks that `save` wrote and apply them to `model`.
 
-        Raises ValueError if the file is damaged or empty, names something that `model` lacks, or a mask does not have
-        the shape of its weight; TypeError if a mask is not bool.
+        Raises ValueError if the file is damaged or empty, names something that `model` lacks, a mask does not have the
+        shape of its weight, or other masks prune one of these weights; TypeError if a mask is not bool.
         """
-        return cls.apply(model, read_tensors(path, "mask file")[0])
+        return cls.apply(model, load_masks(path))
 
     @classmethod
     def from_torch(cls, model: nn.Module) -> "Masks":
@@ -129,32 +183,50 @@ class Masks(Mapping[str, Tensor]):
         """
         return cls.apply(model, take_from_torch(model))
 
-    def _check(self, name: str, mask: Tensor) -> None:
-        if name not in self._owners:
-            raise ValueError(f"There is no mask for {name!r}; the masks are for {', '.join(self)}.")
-        if mask.dtype != torch.bool:
-            raise TypeError(f"The mask of {name} is {mask.dtype}; masks are torch.bool, True = kept.")
-        if mask.shape != self._weight(name).shape:
-            raise ValueError(
-                f"The mask of {name} is {tuple(mask.shape)}, its weight is {tuple(self._weight(name).shape)}."
-            )
+    def _pruned(self) -> list[str]:
+        return [name for name, keep in self._keep.items() if keep is not None]
 
-    def _weight(self, name: str) -> Tensor:
-        parameter: nn.Parameter = getattr(*self._owners[name])
-        return parameter.detach()
+    def _lost(self) -> list[str]:
+        model = self._model()
+        owned = {} if model is None else find_owners(model, self._parameters)
+        return [name for name in self._parameters if name not in owned and model is not None]
+
+    def _check(self, name: str, mask: object) -> None:
+        if name not in self._key:
+            raise ValueError(f"There is no mask for {name!r}; the masks are for {shorten(self)}.")
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+            kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+            raise TypeError(f"The mask of {name!r} is {kind}; masks are torch.bool, True = kept.")
+        shape = tuple(self._parameters[self._key[name]].shape)
+        if mask.shape != shape:
+            raise ValueError(f"The mask of {name!r} is {tuple(mask.shape)}, its weight is {shape}.")
+
+    def _check_free(self, names: Iterable[str]) -> None:
+        wanted = {id(self._parameters[self._key[name]]): name for name in names}
+        for other in iterate_masks():
+            for name in () if other is self else other._pruned():
+                if id(other._parameters[name]) in wanted:
+                    raise ValueError(
+                        f"Other masks prune {name!r} already; continue with them (Masks.of(model) returns them), or "
+                        "end them with undo() or finalize()."
+                    )
 
     def __getitem__(self, name: str) -> Tensor:
-        keep, weight = self._keep[name], self._weight(name)
+        name = self._key[name]
+        keep, weight = self._keep[name], self._parameters[name].detach()
         if keep is None:
             return torch.ones_like(weight, dtype=torch.bool)
         self._keep[name] = keep = keep.to(weight.device)  # the model may have moved to another device
         return keep
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keep)
+        return iter(self._key)
 
     def __len__(self) -> int:
-        return len(self._keep)
+        return len(self._key)
 
     def __repr__(self) -> str:
         return f"Masks({len(self)} tensors, {self.sparsity:.1%} pruned)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Masks cannot be copied or pickled, because they belong to one model; use save() and load().")

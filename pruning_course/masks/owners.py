@@ -1,17 +1,41 @@
 """Which Parameter a mask is for: a key names a module and means its `weight`; "NAME.bias" means the bias of NAME."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import nn
 
+from pruning_course.models import find_overlaps
 
-def find_owners(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[nn.Module, str]]:
-    """Return a dict from names to (module, "weight" or "bias"). Raises ValueError if a name means no Parameter."""
+
+def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:
+    """Return the Parameter that each of `names` means.
+
+    Raises ValueError if a name means no Parameter of `model`, or if two of them are different but share memory.
+    """
     modules = dict(model.named_modules())
-    owners = {}
+    parameters = {}
     for name in names:
         owner, attribute = (name, "weight") if name in modules else (name.removesuffix(".bias"), "bias")
-        if not isinstance(getattr(modules.get(owner), attribute, None), nn.Parameter):
+        parameter = getattr(modules.get(owner), attribute, None)
+        if not isinstance(parameter, nn.Parameter):
             raise ValueError(f"{type(model).__name__} has no parameter to mask at {name!r}.")
-        owners[name] = (modules[owner], attribute)
-    return owners
+        parameters[name] = parameter
+    for name, other in find_overlaps(parameters).items():
+        if parameters[name] is not parameters[other]:
+            raise ValueError(
+                f"{name!r} and {other!r} are different Parameters that share memory, so only one of them can be masked."
+            )
+    return parameters
+
+
+def find_owners(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> dict[str, tuple[nn.Module, str]]:
+    """Return for each of `parameters` the module of `model` that holds it now, and the name of the attribute.
+
+    Parameters are found by identity, because merging adapters renames layers. Those that are gone are left out.
+    """
+    places = {
+        id(parameter): (module, attribute)
+        for module in model.modules()
+        for attribute, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+    return {name: places[id(parameter)] for name, parameter in parameters.items() if id(parameter) in places}

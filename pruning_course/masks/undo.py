@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pruning_course.masks.bits import values_at
+from pruning_course.masks.bits import put_values, values_at
 
 
 class Removed:
@@ -20,7 +20,7 @@ class Removed:
         values = self._values.get(name)
         if keep is None or values is None or values.numel() == 0:
             return weight
-        return weight.masked_scatter(~keep, values.to(weight))
+        return put_values(weight, ~keep, values)
 
     def forget(self) -> None:
         """Drop all values."""

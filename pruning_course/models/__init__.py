@@ -2,7 +2,16 @@
 
 from pruning_course.models.empty import Constant, HeadlessAttention
 from pruning_course.models.families import FAMILIES, ROLES, Family, family_of
-from pruning_course.models.layers import bias_of, linear_layers, out_in, prunable_layers, tied_layers, weight_of
+from pruning_course.models.layers import (
+    bias_of,
+    find_overlaps,
+    linear_layers,
+    out_in,
+    prunable_layers,
+    shorten,
+    tied_layers,
+    weight_of,
+)
 from pruning_course.models.layout import Layout, find_layout
 from pruning_course.models.modes import eval_mode
 from pruning_course.models.units import BlockSize, Units, find_units, head_size, measure_blocks
@@ -20,12 +29,14 @@ __all__ = [
     "eval_mode",
     "family_of",
     "find_layout",
+    "find_overlaps",
     "find_units",
     "head_size",
     "linear_layers",
     "measure_blocks",
     "out_in",
     "prunable_layers",
+    "shorten",
     "tied_layers",
     "weight_of",
 ]

@@ -1,7 +1,6 @@
 """Which layers of a model can be pruned, and how their weights lie in memory."""
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from torch import Tensor, nn
@@ -32,15 +31,13 @@ def prunable_layers(model: nn.Module, prune_layers: str = "all", include_tied: b
     if prune_layers != "all" and family is None:
         raise ValueError(
             f"{kind} does not belong to a known family ({KNOWN}), so its {prune_layers!r} layers cannot be found; "
-            f"'all' would take {_shorten(seen)}."
+            f"'all' would take {shorten(seen)}."
         )
     tied = {} if include_tied else tied_layers(model)
     chosen = {name: layer for name, layer in seen.items() if name not in tied and _has_role(family, name, prune_layers)}
     if not chosen:
         why = f" ({', '.join(tied)} shares its weight with {', '.join(tied.values())})" if tied else ""
-        raise ValueError(
-            f"{kind} has no layer to prune for {prune_layers!r}; its linear layers: {_shorten(seen)}{why}."
-        )
+        raise ValueError(f"{kind} has no layer to prune for {prune_layers!r}; its linear layers: {shorten(seen)}{why}.")
     for name, layer in chosen.items():
         if not isinstance(layer.weight, nn.Parameter):
             raise ValueError(
@@ -51,16 +48,27 @@ def prunable_layers(model: nn.Module, prune_layers: str = "all", include_tied: b
 
 def tied_layers(model: nn.Module) -> dict[str, str]:
     """Return the linear layers whose weight shares memory with another parameter, and the name of that parameter."""
-    spans = sorted(
-        (str(p.device), p.data_ptr(), p.data_ptr() + p.numel() * p.element_size(), name)
-        for name, p in model.named_parameters(remove_duplicate=False)
-        if p.numel() and not p.is_meta
-    )
-    tied: dict[str, str] = {}
-    for (device, _, end, name), (next_device, start, _, next_name) in pairwise(spans):
-        if device == next_device and start < end:
-            tied |= {name: next_name, next_name: name}
+    tied = find_overlaps(dict(model.named_parameters(remove_duplicate=False)))
     return {name: tied[_weight(name)] for name in linear_layers(model) if _weight(name) in tied}
+
+
+def find_overlaps(parameters: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the names of tensors that share memory with another one, each with the name of such another one."""
+    spans = sorted(
+        (str(tensor.device), tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes, name)
+        for name, tensor in parameters.items()
+        if tensor.numel() and not tensor.is_meta
+    )
+    overlaps: dict[str, str] = {}
+    last_device, last_end, last_name = "", 0, ""
+    for device, start, end, name in spans:
+        if device == last_device and start < last_end:
+            overlaps[name] = last_name
+            overlaps.setdefault(last_name, name)
+        # The tensor that reaches furthest, because a large one may contain several small ones.
+        if device != last_device or end > last_end:
+            last_device, last_end, last_name = device, end, name
+    return overlaps
 
 
 def weight_of(layer: nn.Module) -> nn.Parameter:
@@ -92,7 +100,8 @@ def _weight(layer_name: str) -> str:
     return f"{layer_name}.weight".removeprefix(".")
 
 
-def _shorten(names: Iterable[str], most: int = 6) -> str:
+def shorten(names: Iterable[str], most: int = 6) -> str:
+    """Return the first of `names`, and how many more there are, for an error message."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "none") + more

@@ -102,7 +102,7 @@ class GradualPruner(MagnitudePruner):
         Raises ValueError if `optimizer` trains none of the chosen layers.
         """
         if self.masks is None:
-            self.masks = Masks(self.model, self.layers)  # nothing is pruned yet
+            self.masks = Masks(self.model, self.layers, self._remember)  # nothing is pruned yet
         self.masks.hold(optimizer)
         return self
 

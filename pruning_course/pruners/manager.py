@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pruning_course.masks import Masks
+from pruning_course.masks import Masks, warn_unless
 from pruning_course.models import prunable_layers, weight_of
 from pruning_course.scores import Scores, magnitude, survivors
 from pruning_course.selection import keep_globally
@@ -23,6 +23,7 @@ class PruningManager:
         prune_layers: "all", "attention", "ffn" or "encoder"; see `prunable_layers`.
         score: a function from layers to scores, such as `magnitude`.
         select: a function from scores and a sparsity to keep masks, such as `keep_globally`.
+        remember: keep the removed values for `undo`; False saves their memory.
 
     Attributes: `layers` (name to module), `masks` (None before `prune`).
 
@@ -38,14 +39,28 @@ class PruningManager:
         *,
         score: Score = magnitude,
         select: Select = keep_globally,
+        remember: bool = True,
     ):
         if not 0 <= target_sparsity <= 1:
             raise ValueError(f"target_sparsity is {target_sparsity}; it must be between 0 and 1.")
         self.model = model
         self.target_sparsity = target_sparsity
         self.layers = prunable_layers(model, prune_layers)
-        self.masks: Masks | None = None
-        self._score, self._select = score, select
+        self._masks: Masks | None = None
+        self._score, self._select, self._remember = score, select, remember
+
+    @property
+    def masks(self) -> Masks | None:
+        """The masks, or None before `prune`; optimizers that the old masks hold are held by masks that are set."""
+        return self._masks
+
+    @masks.setter
+    def masks(self, masks: Masks | None) -> None:
+        held = self._masks.release() if self._masks is not None and self._masks is not masks else []
+        self._masks = masks
+        if masks is not None:
+            for optimizer in held:
+                masks.hold(optimizer)
 
     def scores(self) -> Mapping[str, Tensor]:
         """Return the scores: layer name to a tensor in the shape of the layer's weight."""
@@ -63,15 +78,19 @@ class PruningManager:
         return self._mask(self._select(survivors(self.scores(), self.masks or {}), sparsity))
 
     def _mask(self, keep: Mapping[str, Tensor]) -> Masks:
-        self.masks = self.masks.restrict(keep) if self.masks else Masks.apply(self.model, keep)
-        return self.masks
+        if self.masks is None:
+            self.masks = Masks.apply(self.model, keep, self._remember)
+            return self.masks
+        return self.masks.restrict(keep)
 
     def get_sparsity(self) -> dict[str, Any]:
-        """Count the pruned weights in the masks of the chosen layers.
+        """Count the pruned weights in the masks of the chosen layers; warn if the masks no longer fit the model.
 
         The keys are `overall` (a share), `per_layer` (name to share), and the counts of weights `zero_params`,
         `nonzero_params` and `total_params`.
         """
+        if self.masks is not None:
+            warn_unless(self.masks.check(), self.model)
         total = {name: weight_of(layer).numel() for name, layer in self.layers.items()}
         kept = {name: int(self.masks[name].count_nonzero()) for name in total} if self.masks else total
         return {

@@ -151,6 +151,7 @@ class StructuredPruner(PruningManager):
         counts = self.get_sparsity()
         shrink(self.model, self.removal)
         self.masks.release()
+        self.masks.finalize()
         self.masks, self._last_counts = None, counts
         return self.model
 

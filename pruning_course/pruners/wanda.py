@@ -92,7 +92,7 @@ class WandaPruner(PruningManager):
         if self._samples is None:
             raise RuntimeError("There are no batches yet; call calibrate(batches) before prune().")
         dense = self.masks is None
-        masks = self.masks = self.masks or Masks(self.model, self.layers)
+        masks = self.masks = self.masks or Masks(self.model, self.layers, self._remember)
         sums, counts = {}, {}
         try:
             with tqdm(total=len(self.layers), desc="Pruning", unit=" layers") as bar:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from pruning_course.masks import Masks, warn_unless
 from pruning_course.models import Constant, HeadlessAttention, Layout, Units, bias_of, find_layout, find_units, out_in
 from pruning_course.models.units import head_size
 from pruning_course.shrink.folding import fold_constants
@@ -32,6 +33,8 @@ def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
     constant and no bias that could take it. The model is then unchanged.
     """
     removal.check(model)
+    for masks in Masks.of(model):
+        warn_unless(masks.check(), model)
     layout = find_layout(model)
     check_settings(layout, removal)
     if fold:
