@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_course.calibration import as_batch, calibration_mode, run_batch
-from pruning_course.masks import Masks, find_owners, find_parameters, warn_unless
+from pruning_course.masks import Fit, Masks, find_owners, find_parameters, warn_unless
 from pruning_course.models import linear_layers, out_in, tied_layers
 
 INDEX_BYTES = 4  # torch can index a CSR tensor with int32
@@ -22,6 +22,7 @@ class SparsityReport:
     selected: float  # the pruned share of the masked weights
     of_all: float  # the pruned share of all parameters of the model
     pruned: int
+    revived: int  # pruned weights that are no longer 0; they are not counted as pruned
     masked: int
     parameters: int
     per_layer: dict[str, float]  # the pruned share of each mask
@@ -48,12 +49,13 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
 
     Pruned weights are counted in the masks and not as zeros, because a weight may be 0 without being pruned.
 
-    Warns if `masks` are `Masks` that no longer fit the model; layers that were replaced are then left out.
+    Warns if `masks` are `Masks` that no longer fit the model: weights that are not 0 any more do not count as pruned,
+    and layers that were replaced are left out.
 
     Raises ValueError if a mask names something that `model` lacks, or does not have the shape of its weight.
     """
-    if isinstance(masks, Masks):
-        warn_unless(masks.check(), model)
+    fit = masks.check() if isinstance(masks, Masks) else Fit({}, ())
+    warn_unless(fit, model)
     parameters = masks.parameters if isinstance(masks, Masks) else find_parameters(model, masks)
     owners = find_owners(model, parameters)
     masks = {name: masks[name] for name in owners}
@@ -62,7 +64,7 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
             raise ValueError(
                 f"The mask of {name} is {tuple(keep.shape)}, its weight is {tuple(parameters[name].shape)}."
             )
-    pruned = {name: keep.numel() - int(keep.count_nonzero()) for name, keep in masks.items()}
+    pruned = {name: keep.numel() - int(keep.count_nonzero()) - fit.revived.get(name, 0) for name, keep in masks.items()}
     masked = sum(keep.numel() for keep in masks.values())
     total = sum(parameter.numel() for parameter in model.parameters())
     dense = sum(tensor.nbytes for tensor in {id(t): t for t in model.state_dict(keep_vars=True).values()}.values())
@@ -76,6 +78,7 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
         selected=sum(pruned.values()) / max(1, masked),
         of_all=sum(pruned.values()) / total,
         pruned=sum(pruned.values()),
+        revived=sum(fit.revived.values()),
         masked=masked,
         parameters=total,
         per_layer={name: count / masks[name].numel() for name, count in pruned.items()},

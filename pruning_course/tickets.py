@@ -90,7 +90,8 @@ def find_ticket(
         fresh = make_model()
         masks = rewind(fresh, state, keep)
         result = train(fresh, masks, first, last)
-        _check_held(fresh, masks)
+        if revived := masks.check().revived:
+            raise ValueError(f"train() changed pruned weights of {[*revived][0]}; it must call masks.hold(optimizer).")
         return snapshot(fresh), result
 
     start = initial
@@ -132,12 +133,6 @@ def shuffled(keep: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
 def snapshot(model: nn.Module) -> State:
     """Return a copy of all parameters and buffers on the CPU; tied parameters are copied twice."""
     return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
-
-
-def _check_held(model: nn.Module, masks: Masks) -> None:
-    for name, keep in masks.items():
-        if weight_of(model.get_submodule(name)).detach()[~keep].any():
-            raise ValueError(f"train() changed pruned weights of {name}; it must call masks.hold(optimizer).")
 
 
 class Stages:

@@ -400,6 +400,7 @@ def in_two_processes(folder):
     save_file(state(model), f"{folder}/weights-{process}")
     print(f"{history}\n", end="", flush=True)
     print(f"Own {launched_with_ones_own()}\n", end="", flush=True)  # in one piece: the other process prints too
+    model = net()
     other = Masks.apply(model, {"head": torch.arange(48).reshape(3, 16) > process})
     with pytest.raises(ValueError, match="different models, masks or settings"):
         fine_tune_after_pruning(model, batched(8), batched(8), other, FAST)

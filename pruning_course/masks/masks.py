@@ -81,6 +81,8 @@ class Masks(Mapping[str, Tensor]):
             new = mask.to(weight.device)
             if old is not None:
                 new = old & new
+            if new.all():
+                continue
             if self._removed is not None:
                 self._removed.remember(name, weight, old, new)
             zero_unless(weight, new)

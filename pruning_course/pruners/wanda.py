@@ -105,7 +105,7 @@ class WandaPruner(PruningManager):
 
                 prune_on_the_way(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
         except BaseException:
-            if dense:
+            if dense and self._remember:
                 self.undo()
             raise
         self.norms = InputNorms(self.norm, sums, counts)
