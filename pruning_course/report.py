@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pruning_course.calibration import as_batch, calibration_mode, run_batch
 from pruning_course.masks import Fit, Masks, find_owners, find_parameters, warn_unless
-from pruning_course.models import linear_layers, out_in, tied_layers
+from pruning_course.models import find_left_out, out_in
 
 INDEX_BYTES = 4  # torch can index a CSR tensor with int32
 
@@ -29,16 +29,17 @@ class SparsityReport:
     bytes_dense: int  # if zeros are stored like any other number
     bytes_csr: int  # if masked matrices are stored as values, int32 columns and row starts
     bytes_shrunk: int  # if rows and columns that are pruned completely are cut out
-    left_out: dict[str, str]  # linear layers without a mask, and the reason
+    left_out: dict[str, tuple[float, str]]  # what has no mask: its share of all parameters, and the reason
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
+        left_out = sum(share for share, _ in self.left_out.values())
         return (
             f"{self.selected:.1%} of the {self.masked:,} masked weights are pruned, {self.of_all:.1%} of all "
-            f"{self.parameters:,} parameters; {len(self.left_out)} linear layers were left out\n"
+            f"{self.parameters:,} parameters; {len(self.left_out)} matrices ({left_out:.1%}) have no mask\n"
             f"MB: dense {self.bytes_dense / 1e6:.1f}, CSR {self.bytes_csr / 1e6:.1f}, "
             f"shrunk {self.bytes_shrunk / 1e6:.1f}"
         )
@@ -70,10 +71,9 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
     dense = sum(tensor.nbytes for tensor in {id(t): t for t in model.state_dict(keep_vars=True).values()}.values())
     csr = shrunk = dense
     for name, keep in masks.items():
-        if keep.dim() == 2:
+        if keep.dim() >= 2:
             csr += _count_csr_bytes(keep, parameters[name].itemsize) - parameters[name].nbytes
         shrunk -= _count_cut(owners[name][0], name, masks) * parameters[name].itemsize
-    tied = tied_layers(model)
     return SparsityReport(
         selected=sum(pruned.values()) / max(1, masked),
         of_all=sum(pruned.values()) / total,
@@ -85,11 +85,7 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
         bytes_dense=dense,
         bytes_csr=csr,
         bytes_shrunk=shrunk,
-        left_out={
-            name: f"shares its weight with {tied[name]}" if name in tied else "not selected"
-            for name in linear_layers(model)
-            if name not in masks
-        },
+        left_out=find_left_out(model, (parameters[name] for name in owners)),
     )
 
 
@@ -108,16 +104,18 @@ def multiply_adds(model: nn.Module, batch: object) -> int:
 
 
 def _count_csr_bytes(keep: Tensor, itemsize: int) -> int:
+    """Count the bytes of a matrix (out, ...), where a filter of a convolution is a row."""
     return int(keep.count_nonzero()) * (itemsize + INDEX_BYTES) + (len(keep) + 1) * INDEX_BYTES
 
 
 def _count_cut(layer: nn.Module, name: str, masks: Mapping[str, Tensor]) -> int:
-    """Count the masked numbers that are in rows or columns which can be cut out."""
+    """Count the masked numbers that are in rows or columns (of a convolution: filters or channels) to be cut out."""
     keep = masks[name]
-    if keep.dim() != 2:
+    if keep.dim() < 2:
         return keep.numel() - int(keep.count_nonzero())
-    rows, columns = out_in(layer, keep).any(1), out_in(layer, keep).any(0)
-    if layer.bias is not None:
+    matrix = out_in(layer, keep.flatten(2).any(2) if keep.dim() > 2 else keep)
+    rows, columns = matrix.any(1), matrix.any(0)
+    if getattr(layer, "bias", None) is not None:
         # The output of a row without weights is its bias, so the row is needed unless that is masked, too.
         rows = rows | masks.get(f"{name}.bias", rows.new_ones(()))
-    return keep.numel() - int(rows.sum()) * int(columns.sum())
+    return keep.numel() - int(rows.sum()) * int(columns.sum()) * (keep.numel() // matrix.numel())

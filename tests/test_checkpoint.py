@@ -13,6 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, LlamaConfig,
 from pruning_course import MagnitudePruner, Masks, Removal, load_pruned, prunable_layers, save_pruned, shrink
 from pruning_course.lab.encoder import MeanPooledClassifier
 
+BLOCKS = "bert.encoder.layer"
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
@@ -97,7 +98,7 @@ def test_the_folder_says_what_it_holds(tmp_path):
     about = json.loads((tmp_path / "model" / "pruning.json").read_text())
     assert about["format"] == 1
     assert about["class"] == "transformers.models.gpt2.modeling_gpt2.GPT2LMHeadModel"
-    assert about["blocks"] == [{"neurons": 24, "heads": 0}, {"neurons": 24, "heads": 4}]
+    assert about["blocks"] == {"transformer.h": [{"neurons": 24, "heads": 0}, {"neurons": 24, "heads": 4}]}
     assert about["parameters"] == sum(parameter.numel() for parameter in model.parameters())
     all_weights = sum(layer.weight.numel() for layer in layers.values()) + model.lm_head.weight.numel()
     assert about["zeros"] == weight.numel() // 2 / all_weights
@@ -307,12 +308,12 @@ def test_a_damaged_generation_config_is_named(tmp_path):
     [
         ({"format": 2}, "has format 2, which only a newer pruning_course can read"),
         ({"format": "new"}, "pruning.json is damaged"),
-        ({"blocks": [{"neurons": -1, "heads": 1}]}, "pruning.json is damaged"),
-        ({"blocks": [{"neurons": 3}]}, "pruning.json is damaged"),
+        ({"blocks": {BLOCKS: [{"neurons": -1, "heads": 1}]}}, "pruning.json is damaged"),
+        ({"blocks": {BLOCKS: [{"neurons": 3}]}}, "pruning.json is damaged"),
         ({"dtype": "sum"}, "pruning.json is damaged"),
-        ({"blocks": [{"neurons": 24, "heads": 4}]}, r"pruning\.json has 1 blocks and config\.json has 2"),
+        ({"blocks": {BLOCKS: [{"neurons": 24, "heads": 4}]}}, r"pruning\.json has 1 blocks and config\.json has 2"),
         (
-            {"blocks": [{"neurons": 21, "heads": 4}, {"neurons": 8, "heads": 3}]},
+            {"blocks": {BLOCKS: [{"neurons": 21, "heads": 4}, {"neurons": 8, "heads": 3}]}},
             r"The tensor bert\.encoder\.layer\.1\.intermediate\.dense\.\w+ is \(7,.* and \(8,",
         ),
     ],

@@ -26,7 +26,7 @@ from pruning_course import (  # noqa: E402
     sparsity_at,
     sparsity_report,
 )
-from pruning_course.models import linear_layers, tied_layers  # noqa: E402
+from pruning_course.models import find_layers, tied_layers  # noqa: E402
 from pruning_course.schedules import exponential  # noqa: E402
 from pruning_course.teaching import checks, solutions  # noqa: E402
 from pruning_course.teaching.checks import CHECKS, Verdict, progress  # noqa: E402
@@ -258,7 +258,7 @@ def test_the_counts_are_those_of_the_library():
 
 def test_the_layers_are_those_of_the_library():
     bert, gpt2 = make("bert"), make("gpt2")
-    assert solutions.attention_layers(list(linear_layers(bert))) == list(prunable_layers(bert, "attention"))
+    assert solutions.attention_layers(list(find_layers(bert))) == list(prunable_layers(bert, "attention"))
     assert set(solutions.untied(gpt2)) == {
         name for name, module in gpt2.named_modules() if isinstance(module, nn.Linear) and name not in tied_layers(gpt2)
     }

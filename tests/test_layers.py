@@ -4,7 +4,7 @@ from helpers.models import FAMILIES, make
 from torch import nn
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
-from pruning_course.models import family_of, out_in, prunable_layers, tied_layers
+from pruning_course.models import find_layout, out_in, prunable_layers, tied_layers
 
 # linear layers a block: attention, ffn; and those outside the blocks that "all" takes
 COUNTS = {
@@ -57,7 +57,7 @@ def test_a_wrapper_around_a_known_model_keeps_its_roles():
             self.head = nn.Linear(16, 2)
 
     model = Wrapper()
-    assert family_of(model).blocks == "encoder.layer"
+    assert find_layout(model).family.blocks == "encoder.layer"
     assert len(prunable_layers(model, "encoder")) == 12
     assert list(prunable_layers(model))[-1] == "head"
 
@@ -71,9 +71,9 @@ def test_any_module_is_pruned_as_a_whole_but_not_by_role():
 
 
 def test_unknown_roles_and_empty_selections_are_refused():
-    with pytest.raises(ValueError, match="can be one of all, attention, ffn, encoder"):
+    with pytest.raises(ValueError, match="it can be all, attention, ffn, encoder, or a list"):
         prunable_layers(make("bert"), "heads")
-    with pytest.raises(ValueError, match="Sequential has no layer to prune for 'all'; its linear layers: none"):
+    with pytest.raises(ValueError, match="Sequential has no layer to prune for 'all'; its layers: none"):
         prunable_layers(nn.Sequential(nn.Embedding(3, 4)))
 
 
@@ -92,7 +92,7 @@ def test_a_model_whose_only_layer_is_tied_says_so():
             self.out = nn.Linear(3, 5, bias=False)
             self.out.weight = self.embedding.weight
 
-    with pytest.raises(ValueError, match=r"out shares its weight with embedding\.weight"):
+    with pytest.raises(ValueError, match=r"out shares its weight with embedding\.weight; see include_tied"):
         prunable_layers(Tied())
 
 

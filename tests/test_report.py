@@ -19,8 +19,8 @@ def test_two_shares_and_what_was_left_out():
     assert (report.masked, report.pruned, report.parameters) == (weights, weights // 2, parameters)
     assert report.selected == 0.5
     assert report.of_all == weights / 2 / parameters
-    assert report.left_out["classifier"] == "not selected"
-    assert len(report.left_out) == 10
+    assert report.left_out["classifier"][1] == "excluded"
+    assert len(report.left_out) == 10 + 3  # and three embeddings
     json.dumps(report.to_dict())
     assert "50.0% of the 1,536 masked weights" in str(report)
 
@@ -28,7 +28,13 @@ def test_two_shares_and_what_was_left_out():
 def test_a_tied_layer_is_left_out_with_its_reason():
     model = make("gpt2")
     report = sparsity_report(model, MagnitudePruner(model, 0.5).prune())
-    assert report.left_out == {"lm_head": "shares its weight with transformer.wte.weight"}
+    reasons = {name: reason for name, (_, reason) in report.left_out.items()}
+    assert reasons == {
+        "transformer.wte": "embedding",
+        "transformer.wpe": "embedding",
+        "lm_head": "tied to transformer.wte.weight",
+    }
+    assert report.left_out["transformer.wte"][0] == 64 * 16 / report.parameters
 
 
 def test_bytes_are_those_of_a_real_file(tmp_path):

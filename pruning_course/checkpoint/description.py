@@ -1,6 +1,7 @@
 """pruning.json: what a saved model is, as far as its config cannot express it."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import transformers
 from transformers import PreTrainedModel
 
 from pruning_course.counts import is_count
-from pruning_course.models import BlockSize, find_layout, linear_layers, measure_blocks, weight_of
+from pruning_course.models import BlockSize, find_layers, find_layouts, is_inside, measure_blocks, weight_of
 
 PRUNING = "pruning.json"
 FORMAT = 1  # raise it when an older `load_pruned` could not read what is written
@@ -18,19 +19,19 @@ FORMAT = 1  # raise it when an older `load_pruned` could not read what is writte
 Description = dict[str, Any]
 
 
-def describe(model: PreTrainedModel) -> Description:
+def describe(model: PreTrainedModel, inside: str | None = None) -> Description:
     """Return what pruning.json says about `model`, as plain data.
 
-    `blocks` is None if the blocks cannot be measured, for example because the family is unknown. Such a model can be
-    loaded again if nothing was cut out of it.
+    `blocks` has the sizes of every list of blocks (inside the part called `inside`) of a known family, by its path. A
+    model with other blocks can be loaded again if nothing was cut out of these.
     """
     saved = model.state_dict()
-    weights = [weight_of(layer) for layer in linear_layers(model).values()]
+    weights = [weight_of(layer) for layer in find_layers(model).values()]
     zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights)
     return {
         "format": FORMAT,
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "blocks": _measure(model),
+        "blocks": _measure(model, inside),
         "parameters": model.num_parameters(),
         "zeros": zeros / max(1, sum(weight.numel() for weight in weights)),
         "dtype": name_of(model.dtype),
@@ -45,15 +46,17 @@ def describe(model: PreTrainedModel) -> Description:
     }
 
 
-def _measure(model: PreTrainedModel) -> list[dict[str, int]] | None:
-    try:
-        return [asdict(size) for size in measure_blocks(find_layout(model))]
-    except (AttributeError, ValueError):  # no known family, or layers that its table does not describe
-        return None
+def _measure(model: PreTrainedModel, inside: str | None) -> dict[str, list[dict[str, int]]]:
+    sizes = {}
+    for path, layout in find_layouts(model).items():
+        if is_inside(path, inside):
+            with suppress(AttributeError, ValueError):  # layers that the table of the family does not describe
+                sizes[path] = [asdict(size) for size in measure_blocks(layout)]
+    return sizes
 
 
 def read_description(folder: Path) -> Description:
-    """Return what `describe` returned, with `blocks` as a list of BlockSize, or None.
+    """Return what `describe` returned, with `blocks` as path to a list of BlockSize.
 
     Raises ValueError if pruning.json is missing or damaged, or has a newer format.
     """
@@ -62,9 +65,8 @@ def read_description(folder: Path) -> Description:
     if is_count(version, FORMAT + 1):
         raise ValueError(f"{folder} has format {version}, which only a newer pruning_course can read.")
     try:
-        if about["blocks"] is not None:
-            about["blocks"] = [BlockSize(**block) for block in about["blocks"]]
-        counts = [count for block in about["blocks"] or [] for count in (block.neurons, block.heads)]
+        about["blocks"] = {path: [BlockSize(**size) for size in sizes] for path, sizes in about["blocks"].items()}
+        counts = [count for sizes in about["blocks"].values() for size in sizes for count in vars(size).values()]
         names = [about["dtype"], *about["other_dtypes"].values(), *about["buffers"].values()]
         is_valid = all(isinstance(getattr(torch, name), torch.dtype) for name in names)
     except (KeyError, TypeError, AttributeError):

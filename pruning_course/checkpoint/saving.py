@@ -17,13 +17,14 @@ GENERATION = "generation_config.json"
 ONE_FILE = 1 << 60  # bytes; never more than one file of weights
 
 
-def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
+def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str], inside: str | None = None) -> None:
     """Write `model`, shrunk or not, into the new `folder`, completely or not at all; `load_pruned` reads it.
 
     The folder holds what `save_pretrained` writes (config.json, model.safetensors, generation_config.json for models
-    that generate) and pruning.json: the class, the neurons and attention heads of each block (null if the family is
-    unknown), the dtypes, the share of zeros in the linear layers, and the versions of torch and transformers. There is
-    no pickle. If the config can express the sizes, because all blocks share them, `from_pretrained` can read it, too.
+    that generate) and pruning.json: the class, the neurons and attention heads of each block (of the part called
+    `inside`, if it is given; none if the family is unknown), the dtypes, the share of zeros in the layers, and the
+    versions of torch and transformers. There is no pickle. If the config can express the sizes, because all blocks
+    share them, `from_pretrained` can read it, too.
 
     Any transformers model from which nothing was cut can be saved, and one of a known family after `shrink`. Before the
     folder gets its name, the tensors in it are compared with the model that `load_pruned` would build. Weights that
@@ -49,7 +50,7 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str]) -> None:
     with written_beside(folder, folder=True) as target:
         # The original format has the names that some classes (ViT, Mixtral) used for their weights in older versions.
         model.save_pretrained(target, max_shard_size=ONE_FILE, save_original_format=False)
-        (target / PRUNING).write_text(json.dumps(describe(model), indent=2) + "\n", encoding="utf-8")
+        (target / PRUNING).write_text(json.dumps(describe(model, inside), indent=2) + "\n", encoding="utf-8")
         about = read_description(target)
         try:
             check(make_skeleton(target, type(model), about), read_stored(target), about)

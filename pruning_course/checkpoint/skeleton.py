@@ -37,8 +37,8 @@ def make_skeleton(folder: Path, model_class: type[PreTrainedModel], about: Descr
     with init_empty_weights(include_buffers=False):
         model = model_class(config)
     model.tie_weights()  # a parameter that moved to the meta device has lost its twin
-    if about["blocks"] is not None:
-        saved, built = about["blocks"], measure_blocks(find_layout(model))
+    for path, saved in about["blocks"].items():
+        built = measure_blocks(find_layout(model, path))
         if len(saved) != len(built):
             raise ValueError(f"{PRUNING} has {len(saved)} blocks and {CONFIG} has {len(built)}.")
         # It makes no difference which of them are removed, because the values come later.
@@ -47,6 +47,6 @@ def make_skeleton(folder: Path, model_class: type[PreTrainedModel], about: Descr
             heads={block: range(saved[block].heads, size.heads) for block, size in enumerate(built)},
         )
         if removal != Removal():
-            shrink(model, removal)
+            shrink(model, removal, inside=path)
     model.eval()
     return model

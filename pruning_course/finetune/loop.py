@@ -23,7 +23,7 @@ from pruning_course.finetune.losses import compute_loss, distillation, run_forwa
 from pruning_course.finetune.optimizers import find_trained, make_optimizer, unwrap
 from pruning_course.finetune.predictions import predict_rows
 from pruning_course.masks import Masks, find_parameters
-from pruning_course.models import linear_layers, weight_of
+from pruning_course.models import find_layers, weight_of
 
 CLIP = 1.0  # the norm of the whole gradient
 ZEROS = 0.01  # a larger share of exact zeros does not come by chance
@@ -159,7 +159,7 @@ def _hold(model: nn.Module, masks: Masks | None, optimizer: Optimizer) -> None:
         if any(id(parameter) in trained for parameter in find_parameters(model, masks).values()):
             masks.hold(optimizer)
         return
-    weights = [weight for weight in map(weight_of, linear_layers(model).values()) if weight.requires_grad]
+    weights = [weight for weight in map(weight_of, find_layers(model).values()) if weight.requires_grad]
     zeros = sum(int((weight == 0).sum()) for weight in weights) / max(1, sum(weight.numel() for weight in weights))
     if zeros > ZEROS:
         warnings.warn(

@@ -37,7 +37,7 @@ class Hold:
         """Hold from the next step of `optimizer` on; an optimizer that accelerate has wrapped is unwrapped.
 
         Raises TypeError if it is not a `torch.optim.Optimizer`, or hides its steps from hooks; ValueError if it trains
-        none of the masked weights.
+        none of the masked weights, unless these are frozen.
         """
         inner = optimizer.optimizer if isinstance(optimizer, AcceleratedOptimizer) else optimizer
         if not (isinstance(inner, Optimizer) and hasattr(inner, "_optimizer_step_post_hooks")):
@@ -47,7 +47,7 @@ class Hold:
             )
         trained = {id(parameter) for group in inner.param_groups for parameter in group["params"]}
         names = [name for name, parameter in self._parameters.items() if id(parameter) in trained]
-        if not names:
+        if not names and any(parameter.requires_grad for parameter in self._parameters.values()):
             raise ValueError("The optimizer trains none of the masked weights, so there is nothing to hold.")
         for name in names:
             if name not in self._watched and self._parameters[name].requires_grad:

@@ -14,7 +14,7 @@ from pruning_course.masks.callback import make_callback
 from pruning_course.masks.fit import Fit
 from pruning_course.masks.hold import Hold
 from pruning_course.masks.owners import find_owners, find_parameters
-from pruning_course.masks.registry import forget, iterate_masks, register
+from pruning_course.masks.registry import forget, iterate_masks, refuse_rivals, register
 from pruning_course.masks.storage import load_masks, save_masks
 from pruning_course.masks.torch_masks import take_from_torch
 from pruning_course.masks.undo import Removed
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 class Masks(Mapping[str, Tensor]):
     """Which weights of a model are kept: module name to a bool tensor in the shape of the weight, True = kept.
 
-    A key names a module and means its `weight`; "NAME.bias" means the bias of the module NAME. `Masks.apply`,
-    `Masks.load` and `Masks.from_torch` create masks. They remember the removed values until `finalize`. Two names of
-    one Parameter have one mask.
+    A key names a module and means its `weight`; "NAME.bias" means the bias of NAME. `apply`, `load` and `from_torch`
+    create masks, which remember the removed values until `finalize`. Two names of one Parameter have one mask.
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str], remember: bool = True):
@@ -61,7 +60,7 @@ class Masks(Mapping[str, Tensor]):
     def of(cls, model: nn.Module) -> list["Masks"]:
         """Return the masks that prune weights of `model`, the oldest first, also if nobody else refers to them."""
         owned = {id(parameter) for parameter in model.parameters()}
-        return [masks for masks in iterate_masks() if any(id(p) in owned for p in masks._parameters.values())]
+        return [masks for masks in iterate_masks() if any(id(p) in owned for p in masks.parameters.values())]
 
     def restrict(self, keep: Mapping[str, Tensor]) -> "Masks":
         """Also prune where `keep` is False, in place; what is pruned already stays pruned. Returns itself.
@@ -71,7 +70,7 @@ class Masks(Mapping[str, Tensor]):
         """
         for name, mask in keep.items():
             self._check(name, mask)
-        self._check_free(keep)
+        refuse_rivals(self, (self._parameters[self._key[name]] for name in keep))
         if not self._final and (model := self._model()) is not None:
             register(self, model)
         for name, mask in keep.items():
@@ -94,13 +93,12 @@ class Masks(Mapping[str, Tensor]):
         """Keep pruned weights at 0 while `optimizer` trains. Returns itself.
 
         The gradients of pruned weights are set to 0 as they are accumulated, so that clipping by norm and optimizers
-        that mix gradients see only what is trained; the weights are set to 0 after each step, and momentum (such as
-        Adam's exp_avg and exp_avg_sq) once, here and whenever more is pruned. An optimizer that accelerate has wrapped
-        is unwrapped. A warning says if something else moves the weights. `undo` and `release` end this; `finalize` does
-        not.
+        that mix gradients see only what is trained; the weights after each step; and momentum here and whenever more is
+        pruned. An optimizer that accelerate has wrapped is unwrapped. A warning says if something else moves the
+        weights. `undo` and `release` end this; `finalize` does not.
 
-        Raises ValueError if `optimizer` trains none of the masked weights, or a layer was replaced; TypeError if it is
-        not a `torch.optim.Optimizer`.
+        Raises ValueError if `optimizer` trains none of the masked weights, although they are not frozen, or a layer was
+        replaced; TypeError if it is not a `torch.optim.Optimizer`.
         """
         if lost := self._lost():
             raise ValueError(f"The model no longer has the weights that were masked as {shorten(lost)}.")
@@ -122,9 +120,8 @@ class Masks(Mapping[str, Tensor]):
     def check(self) -> Fit:
         """Compare the masks with the weights as they are now, for example after loading a state_dict."""
         revived = {}
-        for name in self._pruned():
-            weight = self._parameters[name].detach()
-            revived[name] = int(((weight != 0) & ~self[name]).count_nonzero())
+        for name, weight in self.pruned.items():
+            revived[name] = int(((weight.detach() != 0) & ~self[name]).count_nonzero())
         return Fit({name: count for name, count in revived.items() if count}, tuple(self._lost()))
 
     def undo(self) -> None:
@@ -136,9 +133,8 @@ class Masks(Mapping[str, Tensor]):
             why = "finalize() has forgotten" if self._final else "remember=False did not keep"
             raise RuntimeError(f"The masks cannot be undone: {why} the removed values.")
         self.release()
-        for name in self._pruned():
-            weight = self._parameters[name].detach()
-            weight.copy_(self._removed.restore(name, weight, self[name]))
+        for name, weight in self.pruned.items():
+            weight.detach().copy_(self._removed.restore(name, weight.detach(), self[name]))
             self._keep[name] = None
         self._removed.forget()
         forget(self)
@@ -153,8 +149,13 @@ class Masks(Mapping[str, Tensor]):
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The masked Parameters by name, those of a layer that the model has lost included."""
+        """The masked Parameters by name, also those that the model has lost."""
         return {name: self._parameters[key] for name, key in self._key.items()}
+
+    @property
+    def pruned(self) -> dict[str, nn.Parameter]:
+        """Those Parameters of which something is pruned; each comes once."""
+        return {name: self._parameters[name] for name, keep in self._keep.items() if keep is not None}
 
     @property
     def sparsity(self) -> float:
@@ -185,9 +186,6 @@ class Masks(Mapping[str, Tensor]):
         """
         return cls.apply(model, take_from_torch(model))
 
-    def _pruned(self) -> list[str]:
-        return [name for name, keep in self._keep.items() if keep is not None]
-
     def _lost(self) -> list[str]:
         model = self._model()
         owned = {} if model is None else find_owners(model, self._parameters)
@@ -202,16 +200,6 @@ class Masks(Mapping[str, Tensor]):
         shape = tuple(self._parameters[self._key[name]].shape)
         if mask.shape != shape:
             raise ValueError(f"The mask of {name!r} is {tuple(mask.shape)}, its weight is {shape}.")
-
-    def _check_free(self, names: Iterable[str]) -> None:
-        wanted = {id(self._parameters[self._key[name]]): name for name in names}
-        for other in iterate_masks():
-            for name in () if other is self else other._pruned():
-                if id(other._parameters[name]) in wanted:
-                    raise ValueError(
-                        f"Other masks prune {name!r} already; continue with them (Masks.of(model) returns them), or "
-                        "end them with undo() or finalize()."
-                    )
 
     def __getitem__(self, name: str) -> Tensor:
         name = self._key[name]

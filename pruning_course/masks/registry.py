@@ -1,7 +1,7 @@
 """Which masks prune which models, so that two of them never prune one weight without knowing of each other."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -30,3 +30,15 @@ def iterate_masks() -> Iterator["Masks"]:
     """Yield all registered masks, those of one model from the oldest on."""
     for of_model in list(_of_model.values()):
         yield from of_model
+
+
+def refuse_rivals(masks: "Masks", parameters: Iterable[nn.Parameter]) -> None:
+    """Raise ValueError if masks other than `masks` prune one of `parameters`."""
+    wanted = {id(parameter) for parameter in parameters}
+    for other in iterate_masks():
+        for name, parameter in other.pruned.items() if other is not masks else ():
+            if id(parameter) in wanted:
+                raise ValueError(
+                    f"Other masks prune {name!r} already; continue with them (Masks.of(model) returns them), or end "
+                    "them with undo() or finalize()."
+                )

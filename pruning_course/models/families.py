@@ -1,9 +1,6 @@
 """Everything that differs between families of transformers: the names of their parts and of the sizes of these."""
 
-import re
 from dataclasses import dataclass
-
-from torch import nn
 
 ROLES = ("all", "attention", "ffn", "encoder")
 
@@ -32,14 +29,6 @@ class Family:
     @property
     def ffn(self) -> tuple[str, ...]:
         return (*self.ffn_in, self.ffn_out)
-
-    def role(self, name: str) -> str | None:
-        """Return the role of a layer: "attention", "ffn", "other" (elsewhere in a block); None outside the blocks."""
-        match = re.search(rf"(?:^|\.){re.escape(self.blocks)}\.\d+\.(.+)$", name)
-        if match is None:
-            return None
-        inside = match.group(1)
-        return "attention" if inside in self.attention else "ffn" if inside in self.ffn else "other"
 
 
 BERT = Family(
@@ -91,13 +80,3 @@ FAMILIES = (
     ),
 )
 KNOWN = ", ".join(model_type for family in FAMILIES for model_type in family.model_types)
-
-
-def family_of(model: nn.Module) -> Family | None:
-    """Return the family of a transformers model, or of the one that `model` wraps; None if the table has none."""
-    for module in model.modules():
-        model_type = getattr(getattr(module, "config", None), "model_type", None)
-        for family in FAMILIES:
-            if model_type in family.model_types:
-                return family
-    return None

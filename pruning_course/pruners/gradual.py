@@ -1,8 +1,8 @@
 """Gradual pruning: remove the smallest weights, a few at a time, while the model trains."""
 
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
 from pruning_course.pruners.magnitude import MagnitudePruner
+from pruning_course.pruners.manager import PrunerOptions
 from pruning_course.schedules import sparsity_at
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class GradualPruner(MagnitudePruner):
     continue after a restart, save `pruner.masks` with the model and set `pruner.masks = Masks.load(path, model)`.
 
     Args:
-        model, target_sparsity, prune_layers, global_pruning, max_layer_sparsity: as in `MagnitudePruner`.
+        model, target_sparsity (a number), prune_layers, global_pruning, max_layer_sparsity, and other options: as in
+            `MagnitudePruner`.
         schedule: "linear", "cubic", "exponential", "geometric", or a function of progress; see `schedules`.
         start_epoch, end_epoch: when the sparsity begins to rise, and when it reaches the target; may be fractions.
         steps_per_epoch: optimizer steps in one epoch.
@@ -41,7 +43,7 @@ class GradualPruner(MagnitudePruner):
         self,
         model: nn.Module,
         target_sparsity: float = 0.5,
-        prune_layers: str = "all",
+        prune_layers: str | Sequence[str] = "all",
         schedule: str | Callable[[float], float] = "cubic",
         start_epoch: float = 0,
         end_epoch: float = 10,
@@ -51,8 +53,11 @@ class GradualPruner(MagnitudePruner):
         global_pruning: bool = True,
         initial_sparsity: float = 0.0,
         max_layer_sparsity: float = 1.0,
+        **options: Unpack[PrunerOptions],
     ):
-        super().__init__(model, target_sparsity, prune_layers, global_pruning, max_layer_sparsity)
+        if isinstance(target_sparsity, Mapping):
+            raise ValueError("target_sparsity has a share for each layer, but a schedule rises to one number.")
+        super().__init__(model, target_sparsity, prune_layers, global_pruning, max_layer_sparsity, **options)
         for name, value in {"steps_per_epoch": steps_per_epoch, "prune_frequency": prune_frequency}.items():
             if not is_count(value):
                 raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1.")
@@ -68,9 +73,8 @@ class GradualPruner(MagnitudePruner):
 
     def sparsity_at(self, step: int) -> float:
         """Return the sparsity that the schedule asks for after `step` optimizer steps."""
-        return sparsity_at(
-            step, self.start_step, self.end_step, self.initial_sparsity, self.target_sparsity, self.schedule
-        )
+        target = cast(float, self.target_sparsity)  # other targets are refused
+        return sparsity_at(step, self.start_step, self.end_step, self.initial_sparsity, target, self.schedule)
 
     def is_due(self, step: int) -> bool:
         """Return whether `step(step)` would prune: at multiples of the frequency from start to end, and at the end.
@@ -113,7 +117,7 @@ class GradualPruner(MagnitudePruner):
 
 
 def trainer_callback(pruner: GradualPruner) -> "TrainerCallback":
-    """Return a `transformers.TrainerCallback` that calls `pruner.step` after each optimizer step of a `Trainer`.
+    """Return a `transformers.TrainerCallback` that holds the optimizer and calls `pruner.step` after each of its steps.
 
     `steps_per_epoch` of the pruner counts optimizer steps: batches divided by `gradient_accumulation_steps`.
     Warns if the training is too short to reach the end of the schedule.
@@ -122,6 +126,7 @@ def trainer_callback(pruner: GradualPruner) -> "TrainerCallback":
 
     class GradualCallback(TrainerCallback):
         def on_train_begin(self, args: Any, state: "TrainerState", control: Any, **kwargs: Any) -> None:
+            pruner.hold(kwargs["optimizer"])
             if state.max_steps < pruner.end_step:
                 warnings.warn(
                     f"The training has {state.max_steps} steps and the schedule ends at step {pruner.end_step}, so the "

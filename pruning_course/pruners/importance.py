@@ -114,7 +114,9 @@ def _add_labels(model: nn.Module, batch: Batch) -> Batch:
     return Batch({**inputs, "labels": labels}, batch.mask)
 
 
-def block_influence(model: nn.Module, batches: Iterable[object], num_samples: int = 512) -> Tensor:
+def block_influence(
+    model: nn.Module, batches: Iterable[object], num_samples: int = 512, inside: str | None = None
+) -> Tensor:
     """Return 1 - the mean cosine between the input and the output of each block, over real tokens: float64 (blocks,).
 
     This is the block influence of ShortGPT (Men et al. 2024, arXiv 2403.03853): a block that turns nothing can go.
@@ -123,7 +125,7 @@ def block_influence(model: nn.Module, batches: Iterable[object], num_samples: in
     block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if
     `batches` is not an iterable of batches.
     """
-    layout = find_layout(model)
+    layout = find_layout(model, inside)
     sums, counts = [0.0] * len(layout.blocks), [0] * len(layout.blocks)
 
     def record(number: int, mask: Tensor | None, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:

@@ -1,10 +1,14 @@
 """Magnitude pruning: remove the smallest weights."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from torch import Tensor, nn
 
-from pruning_course.pruners.manager import PruningManager, Select
+from pruning_course.masks import Masks
+from pruning_course.models import shorten
+from pruning_course.pruners.manager import PrunerOptions, PruningManager, Select
 from pruning_course.scores import protect
 from pruning_course.selection import keep_globally, keep_per_tensor
 
@@ -13,29 +17,49 @@ class MagnitudePruner(PruningManager):
     """Removes the weights of smallest abs(w).
 
     Args:
-        model, target_sparsity, prune_layers: as in `PruningManager`.
-        global_pruning: True compares all chosen layers with each other; False removes the same share of each.
+        model, target_sparsity, prune_layers, and other options: as in `PruningManager`.
+        global_pruning: True compares all chosen layers with each other; False removes the same share of each. None
+            means True, unless the target has a share for each layer.
         max_layer_sparsity: with `global_pruning`, no layer loses more than this share. Without a limit, a layer of
             small weights can be removed completely (layer collapse).
 
-    Raises ValueError if not 0 <= target <= limit <= 1, `prune_layers` is unknown or needs a known family, no layer is
-    chosen, or `torch.nn.utils.prune` masks one.
+    Warns if a layer loses all its weights. Raises ValueError if not 0 <= target <= limit <= 1, `global_pruning` is True
+    with a share for each layer, two patterns give a layer different shares or one matches nothing, `prune_layers` is
+    unknown or needs a known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        target_sparsity: float = 0.5,
-        prune_layers: str = "all",
-        global_pruning: bool = True,
+        target_sparsity: float | Mapping[str, float] = 0.5,
+        prune_layers: str | Sequence[str] = "all",
+        global_pruning: bool | None = None,
         max_layer_sparsity: float = 1.0,
+        **options: Unpack[PrunerOptions],
     ):
-        select = _limit(max_layer_sparsity) if global_pruning else keep_per_tensor
-        super().__init__(model, target_sparsity, prune_layers, select=select)
-        if not target_sparsity <= max_layer_sparsity <= 1:
+        each = isinstance(target_sparsity, Mapping)
+        if each and global_pruning:
+            raise ValueError("target_sparsity has a share for each layer, so global_pruning cannot be True.")
+        select = (
+            _limit(max_layer_sparsity) if global_pruning or (global_pruning is None and not each) else keep_per_tensor
+        )
+        super().__init__(model, target_sparsity, prune_layers, select=select, **options)
+        largest = max(self._shares.values())
+        if not largest <= max_layer_sparsity <= 1:
             raise ValueError(
-                f"max_layer_sparsity is {max_layer_sparsity}; it must be between the target {target_sparsity} and 1."
+                f"max_layer_sparsity is {max_layer_sparsity}; it must be between the target {largest} and 1."
             )
+
+    def _mask(self, keep: Mapping[str, Tensor]) -> Masks:
+        masks = super()._mask(keep)
+        empty = [name for name in keep if not masks[name].any() and self._shares[name] < 1]
+        if empty:
+            warnings.warn(
+                f"{shorten(empty)} lost all weights, so what follows no longer depends on the input; "
+                "max_layer_sparsity or global_pruning=False prevents this.",
+                stacklevel=4,
+            )
+        return masks
 
 
 def _limit(most: float) -> Select:

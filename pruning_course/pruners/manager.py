@@ -1,17 +1,30 @@
 """What all pruners share: layers, masks, counts, a score and a selection."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, TypedDict, Unpack
 
 from torch import Tensor, nn
 
 from pruning_course.masks import Masks, warn_unless
-from pruning_course.models import prunable_layers, weight_of
+from pruning_course.models import find_left_out, prunable_layers, shorten, weight_of
 from pruning_course.scores import Scores, magnitude, survivors
 from pruning_course.selection import keep_globally
 
+UNKNOWN = ("expert", "packed", "not a layer that is known")  # reasons to leave out what is no choice of the caller
+
 Score = Callable[[Mapping[str, nn.Module]], Scores]  # layers -> scores, each in the shape of its weight
 Select = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]  # scores, sparsity -> keep masks
+
+
+class PrunerOptions(TypedDict, total=False):
+    """Options of every pruner: `exclude`, `inside` and `include_tied` as in `prunable_layers`, and `remember`."""
+
+    exclude: Sequence[str]
+    inside: str | None
+    include_tied: bool
+    remember: bool
 
 
 class PruningManager:
@@ -19,35 +32,46 @@ class PruningManager:
 
     Args:
         model: is pruned in place.
-        target_sparsity: the share of the weights of the chosen layers to remove in total, from 0 to 1.
-        prune_layers: "all", "attention", "ffn" or "encoder"; see `prunable_layers`.
+        target_sparsity: the share of the weights of the chosen layers to remove in total, from 0 to 1; or a dict from
+            patterns for names to the share of each layer that matches, such as {"*.q_proj": 0.7}. Layers that no
+            pattern matches keep all their weights.
+        prune_layers: "all", "attention", "ffn", "encoder" or a list of patterns; see `prunable_layers`.
         score: a function from layers to scores, such as `magnitude`.
         select: a function from scores and a sparsity to keep masks, such as `keep_globally`.
+        exclude, inside, include_tied: as in `prunable_layers`.
         remember: keep the removed values for `undo`; False saves their memory.
 
     Attributes: `layers` (name to module), `masks` (None before `prune`).
 
-    Raises ValueError if the target is outside [0, 1], `prune_layers` is unknown or needs a known family, no layer is
-    chosen, or `torch.nn.utils.prune` masks one.
+    Raises ValueError if a share is outside [0, 1], two patterns give a layer different shares or one matches nothing,
+    `prune_layers` is unknown or needs a known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        target_sparsity: float = 0.5,
-        prune_layers: str = "all",
+        target_sparsity: float | Mapping[str, float] = 0.5,
+        prune_layers: str | Sequence[str] = "all",
         *,
         score: Score = magnitude,
         select: Select = keep_globally,
-        remember: bool = True,
+        **options: Unpack[PrunerOptions],
     ):
-        if not 0 <= target_sparsity <= 1:
-            raise ValueError(f"target_sparsity is {target_sparsity}; it must be between 0 and 1.")
         self.model = model
+        self.layers = prunable_layers(
+            model,
+            prune_layers,
+            options.get("include_tied", False),
+            options.get("exclude", ()),
+            options.get("inside"),
+        )
+        if prune_layers == "all":
+            _warn_of_reach(model, self.layers)
         self.target_sparsity = target_sparsity
-        self.layers = prunable_layers(model, prune_layers)
+        self._shares = _share_layers(self.layers, target_sparsity)
+        self.layers = {name: self.layers[name] for name in self._shares}
         self._masks: Masks | None = None
-        self._score, self._select, self._remember = score, select, remember
+        self._score, self._select, self._remember = score, select, options.get("remember", True)
 
     @property
     def masks(self) -> Masks | None:
@@ -71,11 +95,23 @@ class PruningManager:
 
         Raises ValueError if a score is NaN.
         """
-        return self._restrict(self.target_sparsity)
+        return self._restrict(None)
 
-    def _restrict(self, sparsity: float) -> Masks:
+    def _restrict(self, sparsity: float | None) -> Masks:
         # The share is one of the original count, not a sum of increments, so that rounding errors do not add up.
-        return self._mask(self._select(survivors(self.scores(), self.masks or {}), sparsity))
+        return self._mask(self._keep(self.scores(), sparsity))
+
+    def _keep(self, scores: Mapping[str, Tensor], sparsity: float | None = None) -> dict[str, Tensor]:
+        """Select by `scores`; without a sparsity, the target is reached, which may be a share for each layer."""
+        scores = survivors(scores, self.masks or {})
+        if sparsity is None and not isinstance(self.target_sparsity, Mapping):
+            sparsity = self.target_sparsity
+        if sparsity is not None:
+            return self._select(scores, sparsity)
+        keep: dict[str, Tensor] = {}
+        for name in scores:
+            keep |= self._select({name: scores[name]}, self._shares[name])
+        return keep
 
     def _mask(self, keep: Mapping[str, Tensor]) -> Masks:
         if self.masks is None:
@@ -115,3 +151,36 @@ class PruningManager:
         if self.masks is None:
             raise RuntimeError("Nothing is pruned yet; call prune() first.")
         self.masks.finalize()
+
+
+def _share_layers(layers: Mapping[str, nn.Module], target: float | Mapping[str, float]) -> dict[str, float]:
+    """Return the share to remove of each layer; with patterns, only of layers that one of them matches."""
+    shares: dict[str, float] = {}
+    for pattern, share in (target if isinstance(target, Mapping) else {"*": target}).items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"target_sparsity is {target}; a share must be between 0 and 1.")
+        names = [name for name in layers if fnmatchcase(name, pattern)]
+        if not names:
+            raise ValueError(
+                f"The pattern {pattern!r} in target_sparsity matches no layer, only {shorten(layers)} exist."
+            )
+        for name in names:
+            if shares.setdefault(name, share) != share:
+                raise ValueError(
+                    f"Two patterns of target_sparsity match {name}, with the shares {shares[name]}, {share}."
+                )
+    return {name: shares[name] for name in layers if name in shares}
+
+
+def _warn_of_reach(model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """Warn if "all" reaches less than half of the weights that are neither embeddings nor adapters nor tied to them."""
+    left_out = find_left_out(model, map(weight_of, layers.values()))
+    unknown = {name: share for name, (share, reason) in left_out.items() if reason in UNKNOWN}
+    reached = sum(weight_of(layer).numel() for layer in layers.values()) / sum(p.numel() for p in model.parameters())
+    if reached < sum(unknown.values()):
+        share = reached / (reached + sum(unknown.values()))
+        warnings.warn(
+            f"'all' reaches {share:.0%} of the weights of {type(model).__name__} besides embeddings; it leaves out "
+            f"{shorten(unknown)}. sparsity_report(model, masks).left_out says why.",
+            stacklevel=4,
+        )

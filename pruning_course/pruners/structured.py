@@ -1,15 +1,15 @@
 """Structured pruning: whole units (neurons, attention heads or blocks) are first masked, and then cut out."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Unpack, cast
 
 from torch import Tensor, nn
 
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
-from pruning_course.models import Units, find_layout, find_units
+from pruning_course.models import Layout, Units, find_layout, find_units, shorten
 from pruning_course.pruners.importance import block_influence, block_norms, gate_gradients, unit_norms
-from pruning_course.pruners.manager import PruningManager
+from pruning_course.pruners.manager import PrunerOptions, PruningManager
 from pruning_course.pruners.unit_masks import mask_blocks, mask_units
 from pruning_course.scores import protect, survivors
 from pruning_course.selection import keep_globally, keep_per_tensor
@@ -32,6 +32,7 @@ class StructuredPruner(PruningManager):
             `global_pruning` and for blocks. If importances are equal, the unit with the higher number is removed first.
         prune_layers: "all", "encoder", or the role of the layers that hold the units, which is "ffn" for neurons and
             "attention" for attention heads. The masks always cover that role.
+        exclude, inside, include_tied, remember: as in `PruningManager`.
         structure: "neuron" (of an FFN), "head" (an attention head; with grouped-query attention, a key-value head with
             its queries) or "layer" (a block).
         importance: "norm", the L2 norm of all weights and biases of the unit. "gradient", for neurons and attention
@@ -49,24 +50,30 @@ class StructuredPruner(PruningManager):
         self,
         model: nn.Module,
         target_sparsity: float = 0.5,
-        prune_layers: str = "all",
+        prune_layers: str | Sequence[str] = "all",
         structure: str = "neuron",
         importance: str = "norm",
         global_pruning: bool = False,
         min_kept: int = 1,
+        **options: Unpack[PrunerOptions],
     ):
+        if isinstance(target_sparsity, Mapping):
+            raise ValueError("target_sparsity has a share for each layer, but units are pruned by one number.")
         _check_choice("structure", structure, ROLES)
         _check_choice(f"importance for {LABELS[structure]}", importance, IMPORTANCES[structure])
         role, units = ROLES[structure], LABELS[structure]
         roles = dict.fromkeys(("all", "encoder", role))
-        if prune_layers not in roles:
+        if not isinstance(prune_layers, str) or prune_layers not in roles:
             raise ValueError(
                 f"prune_layers is {prune_layers!r}, which has no {units}; for {units} it can be "
                 f"{', '.join(map(repr, roles))}."
             )
         if not is_count(min_kept, 0):
             raise ValueError(f"min_kept is {min_kept!r}; it must be a whole number of at least 0.")
-        super().__init__(model, target_sparsity, role)
+        if options.get("exclude") and structure == "layer":
+            raise ValueError("exclude is for neurons and attention heads; blocks are chosen by their importance.")
+        super().__init__(model, target_sparsity, role, **options)
+        self._inside = options.get("inside")
         self.structure = structure
         self.importance = importance
         self.global_pruning = global_pruning or structure == "layer"
@@ -89,7 +96,7 @@ class StructuredPruner(PruningManager):
         if self.importance == "norm":
             raise ValueError("importance is 'norm', which is computed from the weights; there is nothing to calibrate.")
         if self.importance == "influence":
-            self.importances = {"layers": block_influence(self.model, batches, num_samples)}
+            self.importances = {"layers": block_influence(self.model, batches, num_samples, self._inside)}
         else:
             self.importances = gate_gradients(self.model, self._find_units(), batches, num_samples)
         return self
@@ -101,7 +108,7 @@ class StructuredPruner(PruningManager):
         """
         if self.importance == "norm":
             if self.structure == "layer":
-                return block_norms(find_layout(self.model), self.layers)
+                return block_norms(self._layout, self.layers)
             return unit_norms(self.model, self._find_units())
         if self.importances is None:
             raise RuntimeError(f"There is no importance by {self.importance} yet; call calibrate(batches) first.")
@@ -114,9 +121,11 @@ class StructuredPruner(PruningManager):
         ValueError if an importance is NaN.
         """
         self._check_not_shrunk("prune")
-        self._kept_units = self._select_units(survivors(self.scores(), self._kept_units), self.target_sparsity)
+        self._kept_units = self._select_units(
+            survivors(self.scores(), self._kept_units), cast(float, self.target_sparsity)
+        )
         if self.structure == "layer":
-            return self._mask(mask_blocks(self.layers, find_layout(self.model), self._kept_units["layers"]))
+            return self._mask(mask_blocks(self.layers, self._layout, self._kept_units["layers"]))
         return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
 
     def _select_units(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
@@ -149,7 +158,7 @@ class StructuredPruner(PruningManager):
         if self.masks is None:
             raise RuntimeError("Nothing is pruned yet; call prune() before shrink().")
         counts = self.get_sparsity()
-        shrink(self.model, self.removal)
+        shrink(self.model, self.removal, inside=self._inside)
         self.masks.release()
         self.masks.finalize()
         self.masks, self._last_counts = None, counts
@@ -170,20 +179,34 @@ class StructuredPruner(PruningManager):
         self._check_not_shrunk("make_pruning_permanent")
         super().make_pruning_permanent()
 
+    @property
+    def _layout(self) -> Layout:
+        return find_layout(self.model, self._inside)
+
     def _find_units(self) -> dict[str, Units]:
-        """Return the name of each block that has units, with these units."""
-        layout = find_layout(self.model)
-        return {f"{layout.path}.{group.block}": group for group in find_units(layout, self.structure) if group.count}
+        """Return the name of each block that has units, with these units; without blocks that are excluded."""
+        path = self._layout.path
+        units = {f"{path}.{group.block}": group for group in find_units(self._layout, self.structure) if group.count}
+        for name, group in list(units.items()):
+            excluded = [layer for layer in (*group.rows, *group.columns) if layer not in self.layers]
+            if len(excluded) == len(group.rows) + len(group.columns):
+                del units[name]
+            elif excluded:
+                raise ValueError(
+                    f"exclude leaves out {shorten(excluded)}, but not all layers that hold the units of {name}; all of "
+                    "them or none can be left out."
+                )
+        return units
 
     def _check_target(self) -> None:
         if not self.global_pruning:
             return
         if self.structure == "layer":
-            counts, least = [len(find_layout(self.model).blocks)], max(1, self.min_kept)
+            counts, least = [len(self._layout.blocks)], max(1, self.min_kept)
         else:
             counts, least = [group.count for group in self._find_units().values()], self.min_kept
         total, must_stay = sum(counts), sum(min(least, count) for count in counts)
-        removed = round(self.target_sparsity * total)
+        removed = round(cast(float, self.target_sparsity) * total)
         if total - removed < must_stay:
             raise ValueError(
                 f"target_sparsity {self.target_sparsity} removes {removed} of {total} {LABELS[self.structure]}, but "

@@ -1,8 +1,10 @@
 """Wanda: the importance of a weight is its size times the size of the inputs that it multiplies."""
 
 import math
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Unpack
 
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -10,10 +12,10 @@ from tqdm.auto import tqdm
 from pruning_course.calibration import Batch, InputNorms, InputSums, input_norms, take_samples
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
-from pruning_course.models import out_in
-from pruning_course.pruners.manager import PruningManager
+from pruning_course.models import out_in, shorten
+from pruning_course.pruners.manager import PrunerOptions, PruningManager
 from pruning_course.pruners.sequential import prune_on_the_way
-from pruning_course.scores import Scores, survivors, wanda
+from pruning_course.scores import Scores, wanda
 from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor
 
 
@@ -23,8 +25,8 @@ class WandaPruner(PruningManager):
     Call `calibrate(batches)`, then `prune()`.
 
     Args:
-        model, prune_layers: as in `PruningManager`.
-        target_sparsity: None means 0.5, or with the group (n, m) the sparsity 1 - n / m.
+        model, prune_layers, and other options: as in `PruningManager`.
+        target_sparsity: as there; None means 0.5, or with the group (n, m) the sparsity 1 - n / m.
         group: where weights are compared: "row" (the inputs of one output, as in the paper), "tensor" (a whole weight),
             or a pair (n, m): of every m neighbours along the inputs the n best are KEPT.
         norm: "l2" or "l1" of each input channel; see `InputNorms`.
@@ -35,22 +37,28 @@ class WandaPruner(PruningManager):
 
     Attributes: those of `PruningManager`, and `norms` (None before `calibrate`; with `sequential`, before `prune`).
 
-    Raises ValueError if the target is outside [0, 1] or contradicts (n, m), the group or norm is unknown,
+    Raises ValueError if a share is outside [0, 1] or contradicts (n, m), two patterns give a layer different shares or
+    one matches nothing, a layer is a convolution, the group or norm is unknown,
     `prune_layers` is unknown or needs a known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        target_sparsity: float | None = None,
-        prune_layers: str = "all",
+        target_sparsity: float | Mapping[str, float] | None = None,
+        prune_layers: str | Sequence[str] = "all",
         group: str | tuple[int, int] = "row",
         norm: str = "l2",
         sequential: bool = False,
         batch_tokens: int = 8192,
+        **options: Unpack[PrunerOptions],
     ):
-        super().__init__(model, _resolve_target(target_sparsity, group), prune_layers)
+        super().__init__(model, _resolve_target(target_sparsity, group), prune_layers, **options)
+        convolutions = [name for name, layer in self.layers.items() if isinstance(layer, nn.Conv2d)]
+        if convolutions:
+            raise ValueError(f"Wanda cannot prune convolutions: {shorten(convolutions)}; leave them out with exclude=.")
         self._select = partial(_keep_in_groups, self.layers, group)
+        self._leave_out_uncalled()
         InputSums((), norm)  # raises for an unknown norm now
         self.group = group
         self.norm = norm
@@ -58,6 +66,18 @@ class WandaPruner(PruningManager):
         self.batch_tokens = batch_tokens
         self.norms: InputNorms | None = None
         self._samples: list[Batch] | None = None
+
+    def _leave_out_uncalled(self) -> None:
+        """Leave out layers whose inputs hooks cannot see: nn.MultiheadAttention multiplies by their weights itself."""
+        parents = {name: self.model.get_submodule(name.rpartition(".")[0]) for name in self.layers}
+        uncalled = [name for name, parent in parents.items() if isinstance(parent, nn.MultiheadAttention)]
+        for name in uncalled:
+            del self.layers[name]
+        if uncalled:
+            warnings.warn(
+                f"Wanda leaves out {shorten(uncalled)}, because nn.MultiheadAttention uses them without calling them.",
+                stacklevel=3,
+            )
 
     def calibrate(self, batches: Iterable[object], num_samples: int = 512) -> "WandaPruner":
         """Measure the input norms of the chosen layers on the first `num_samples` samples of `batches`; return itself.
@@ -100,7 +120,7 @@ class WandaPruner(PruningManager):
                 def prune_layer(name: str, norms: InputNorms) -> None:
                     sums[name], counts[name] = norms.sums[name], norms.counts[name]
                     scores = wanda({name: self.layers[name]}, norms)
-                    masks.restrict(self._select(survivors(scores, masks), self.target_sparsity))
+                    masks.restrict(self._keep(scores))
                     bar.update()
 
                 prune_on_the_way(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
@@ -123,7 +143,9 @@ def _keep_in_groups(
     return {name: out_in(layers[name], mask).contiguous() for name, mask in keep.items()}
 
 
-def _resolve_target(sparsity: float | None, group: str | tuple[int, int]) -> float:
+def _resolve_target(
+    sparsity: float | Mapping[str, float] | None, group: str | tuple[int, int]
+) -> float | Mapping[str, float]:
     if group in ("row", "tensor"):
         return 0.5 if sparsity is None else sparsity
     if not (isinstance(group, tuple | list) and len(group) == 2 and all(is_count(number, 0) for number in group)):
@@ -131,6 +153,8 @@ def _resolve_target(sparsity: float | None, group: str | tuple[int, int]) -> flo
     n, m = group
     if not 0 <= n <= m or m < 1:
         raise ValueError(f"group is {n} of {m}; n weights of every m are kept, so 0 <= n <= m and m >= 1.")
+    if isinstance(sparsity, Mapping):
+        raise ValueError(f"target_sparsity has a share for each layer, but {n} of {m} is the same share for all.")
     if sparsity is not None and not math.isclose(sparsity, 1 - n / m, abs_tol=1e-9):
         raise ValueError(f"target_sparsity is {sparsity}, but keeping {n} of {m} is a sparsity of {1 - n / m:.4g}.")
     return 1 - n / m

@@ -12,7 +12,7 @@ from pruning_course.shrink.removal import Removal
 from pruning_course.shrink.settings import check_settings, write_settings
 
 
-def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
+def shrink(model: nn.Module, removal: Removal, fold: bool = False, inside: str | None = None) -> nn.Module:
     """Cut what `removal` names out of `model`, in place (also on the meta device), and return it.
 
     A neuron is a row of one matrix (of two, if there is a gate) and a column of the next. An attention head consists of
@@ -27,15 +27,16 @@ def shrink(model: nn.Module, removal: Removal, fold: bool = False) -> nn.Module:
     Args:
         fold: add the constant output of removed units to the next bias, so that the smaller model computes exactly what
             the model computed. A unit is constant if the weights that lead into it are 0 while its bias is not.
+        inside: the dotted name of the part of `model` that is cut; needed if it has several lists of blocks.
 
-    Raises ValueError if the model does not belong to a known family, lacks something that should be removed, would lose
-    all blocks, or would lose some and divides attention scores by the number of the block; with `fold`, if there is a
-    constant and no bias that could take it. The model is then unchanged.
+    Raises ValueError if the model does not belong to a known family, has several lists of blocks, lacks something that
+    should be removed, would lose all blocks, or would lose some and divides attention scores by the number of the
+    block; with `fold`, if there is a constant and no bias that could take it. The model is then unchanged.
     """
-    removal.check(model)
+    layout = find_layout(model, inside)
+    removal.check(layout)
     for masks in Masks.of(model):
         warn_unless(masks.check(), model)
-    layout = find_layout(model)
     check_settings(layout, removal)
     if fold:
         fold_constants(model, layout, removal)

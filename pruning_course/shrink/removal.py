@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 
-from torch import nn
-
-from pruning_course.models import find_layout, measure_blocks
+from pruning_course.models import Layout, measure_blocks
 
 LABELS = {"neurons": "neurons", "heads": "attention heads", "layers": "layers"}  # in error messages
 
@@ -40,12 +38,12 @@ class Removal:
             object.__setattr__(self, what, {block: numbers[block] for block in sorted(numbers) if numbers[block]})
         object.__setattr__(self, "layers", _sort("layers", self.layers))
 
-    def check(self, model: nn.Module) -> None:
-        """Raise ValueError if `model` lacks anything of this, or if no block would be left."""
-        sizes = measure_blocks(find_layout(model))
-        _check_range("layers", self.layers, len(sizes), type(model).__name__)
+    def check(self, layout: Layout) -> None:
+        """Raise ValueError if the blocks lack anything of this, or if none of them would be left."""
+        sizes = measure_blocks(layout)
+        _check_range("layers", self.layers, len(sizes), "The model")
         for what in ("neurons", "heads"):
-            _check_range("layers", getattr(self, what), len(sizes), type(model).__name__)
+            _check_range("layers", getattr(self, what), len(sizes), "The model")
             for block, numbers in getattr(self, what).items():
                 _check_range(what, numbers, getattr(sizes[block], what), f"Block {block}")
         if len(self.layers) == len(sizes):

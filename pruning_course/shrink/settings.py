@@ -4,8 +4,9 @@ import copy
 from typing import Any
 
 from torch import nn
+from transformers import PreTrainedModel
 
-from pruning_course.models import Layout, measure_blocks
+from pruning_course.models import Layout, is_inside, measure_blocks
 from pruning_course.shrink.removal import Removal
 
 
@@ -40,12 +41,23 @@ def write_settings(model: nn.Module, layout: Layout, removal: Removal) -> None:
 
 
 def _own_config(model: nn.Module, layout: Layout) -> Any:
-    """Replace the config of the blocks by a copy, and return it.
+    """Replace the config of the blocks by a copy, also inside the configs of models around them, and return it.
 
-    Another model may share the config, and LLaMA reads its number of blocks from it at every call.
+    Another model, or another tower of this one, may share the config, and LLaMA reads its number of blocks from it at
+    every call.
     """
     own = copy.deepcopy(layout.config)
-    for module in model.modules():
-        if getattr(module, "config", None) is layout.config:
+    modules = dict(model.named_modules())
+    around = [name for name in modules if is_inside(layout.path, name)]
+    tower = ([name for name in around if isinstance(modules[name], PreTrainedModel)] or around)[-1]
+    for name, module in modules.items():
+        config: Any = getattr(module, "config", None)
+        if config is layout.config and (name in around or is_inside(name, tower)):
             module.config = own
+        elif name in around and (
+            parts := [part for part, value in vars(config or own).items() if value is layout.config]
+        ):
+            module.config = copy.copy(config)
+            for part in parts:
+                setattr(module.config, part, own)
     return own

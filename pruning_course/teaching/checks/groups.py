@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
-from pruning_course.models import linear_layers
+from pruning_course.models import find_layers
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 from pruning_course.teaching.checks.masks import mask
 
@@ -99,7 +99,7 @@ check_selected_sparsity = Check(
     ],
     [
         Mistake(
-            lambda model, masks: _zeros(linear_layers(model).values()),
+            lambda model, masks: _zeros(find_layers(model).values()),
             AS_FOUND,
             "Which layers does it count, and what makes a weight *pruned*?",
         ),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pruning_course.models import linear_layers
+from pruning_course.models import find_layers
 from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 
 BERT = [f"layer.0.attention.{part}" for part in ("self.query", "self.key", "self.value", "output.dense")]
@@ -71,7 +71,7 @@ def _shared_pair() -> nn.ModuleDict:
 
 def _first_users(model: nn.Module) -> list[str]:
     seen, found = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}, []
-    for name, layer in linear_layers(model).items():
+    for name, layer in find_layers(model).items():
         if id(layer.weight) not in seen:
             found.append(name)
         seen.add(id(layer.weight))
@@ -84,7 +84,7 @@ def _unequal(model: nn.Module) -> list[str]:
     def twins(weight: Tensor) -> int:
         return sum(p.shape == weight.shape and torch.equal(p, weight) for _, p in parameters)
 
-    return [name for name, layer in linear_layers(model).items() if twins(layer.get_parameter("weight")) == 1]
+    return [name for name, layer in find_layers(model).items() if twins(layer.get_parameter("weight")) == 1]
 
 
 check_untied = Check(
@@ -101,12 +101,12 @@ check_untied = Check(
     ],
     [
         Mistake(
-            lambda model: list(linear_layers(model)),
+            lambda model: list(find_layers(model)),
             AS_FOUND,
             "In the first model two modules have the *same* weight. How often does each parameter occur?",
         ),
         Mistake(
-            lambda model: [name for name in linear_layers(model) if "head" not in name],
+            lambda model: [name for name in find_layers(model) if "head" not in name],
             "A name says nothing about sharing: this leaves out every head, and finds no other pair.",
             "Compare the parameters themselves.",
         ),
