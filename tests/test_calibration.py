@@ -7,6 +7,7 @@ from helpers.calibration import SkipsALayer, close, texts
 from helpers.models import FAMILIES, make
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from transformers import BertForSequenceClassification
 
 from pruning_course import input_norms, prunable_layers
 
@@ -23,7 +24,8 @@ def brute_force(model, layers, batches, power):
     with torch.no_grad():
         for batch in batches:
             for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
-                model(input_ids=ids[mask.bool()][None])
+                real = ids[mask.bool()][None]
+                model(input_ids=real, attention_mask=torch.ones_like(real))
     for hook in hooks:
         hook.remove()
     rows = {name: torch.cat([x.flatten(0, -2) for x in inputs]) for name, inputs in seen.items()}
@@ -155,6 +157,38 @@ def test_the_head_is_run_only_when_it_is_chosen():
     assert not calls
     input_norms(model, prunable_layers(model), [texts([5])], num_samples=1)
     assert calls
+
+
+class Scaled(nn.Module):
+    """A wrapper that feeds its own `base_model` with something else than the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.base_model = nn.Sequential(nn.Linear(3, 2))
+
+    def forward(self, x):
+        return self.base_model(x / 255)
+
+
+class SoftPrompt(BertForSequenceClassification):
+    """A class of its own, made from one of transformers, that puts a learned token before each text."""
+
+    def forward(self, input_ids, attention_mask):
+        words = self.bert.embeddings.word_embeddings(input_ids)
+        mask = torch.cat([attention_mask[:, :1], attention_mask], dim=1)
+        return super().forward(inputs_embeds=torch.cat([words[:, :1] * 100, words], dim=1), attention_mask=mask)
+
+
+def test_a_model_that_changes_its_inputs_runs_whole():
+    model, data = Scaled(), torch.rand(4, 3) * 255
+    norms = input_norms(model, prunable_layers(model), [data], num_samples=4)
+    torch.testing.assert_close(norms["base_model.0"], (data / 255).double().square().mean(0).sqrt())
+    prompted = SoftPrompt(make("bert").config).eval()
+    layers = prunable_layers(prompted, "encoder")
+    batches = [texts([7, 7])]
+    norms = input_norms(prompted, layers, batches, num_samples=2)
+    close(norms, brute_force(prompted, layers, batches, 2))
+    assert set(norms.counts.values()) == {16}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -118,6 +118,11 @@ def _pad(tensor: Tensor, tokens: int) -> Tensor:
     return torch.cat([tensor, filling], dim=1)
 
 
+def is_encoder_decoder(model: nn.Module) -> bool:
+    """Tell whether `model` is an encoder and a decoder of transformers, which read two different texts."""
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+
+
 def run_batch(model: nn.Module, batch: Batch) -> Any:
     """Return the output of `model`, called with those tensors that its forward has a name for, on its own device."""
     device = next(model.parameters()).device

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.calibration.batches import run_batch, take_samples
+from pruning_course.calibration.batches import is_encoder_decoder, run_batch, take_samples
 from pruning_course.models import eval_mode
 
 NORMS = {"l1": 1, "l2": 2}  # the power of abs(x) that is added up
@@ -155,9 +155,13 @@ def calibration_mode(model: nn.Module) -> Iterator[None]:
 
 
 def find_body(model: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
-    """Return the body of a transformers model if it contains all `layers`, otherwise `model`.
+    """Return what must run so that data reach all `layers`: the body of a transformers model, otherwise `model`.
 
     The output layer of a language model costs as much as several blocks, and its outputs fill hundreds of megabytes.
+    Only the classes of transformers itself are known to pass their inputs on to the body as they are; a model of
+    anybody else may scale them or add a prompt, and one with a decoder computes the inputs of that.
     """
     body = getattr(model, "base_model", None)
+    if not type(model).__module__.startswith("transformers.") or is_encoder_decoder(model):
+        return model
     return body if isinstance(body, nn.Module) and set(layers.values()) <= set(body.modules()) else model
