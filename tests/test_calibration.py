@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 import torch
-from helpers.calibration import SkipsALayer, close, texts
+from helpers.calibration import SkipsALayer, brute_force, close, texts
 from helpers.models import FAMILIES, make
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -12,24 +12,6 @@ from transformers import BertForSequenceClassification
 from pruning_course import input_norms, prunable_layers
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-
-
-def brute_force(model, layers, batches, power):
-    """The norms from the inputs themselves, all kept, padding cut out text by text: what `input_norms` must equal."""
-    seen = {name: [] for name in layers}
-    hooks = [
-        layer.register_forward_hook(lambda _, args, __, name=name: seen[name].append(args[0].double()))
-        for name, layer in layers.items()
-    ]
-    with torch.no_grad():
-        for batch in batches:
-            for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
-                real = ids[mask.bool()][None]
-                model(input_ids=real, attention_mask=torch.ones_like(real))
-    for hook in hooks:
-        hook.remove()
-    rows = {name: torch.cat([x.flatten(0, -2) for x in inputs]) for name, inputs in seen.items()}
-    return {name: x.abs().pow(power).mean(0).pow(1 / power) for name, x in rows.items()}
 
 
 @pytest.mark.parametrize(("norm", "power"), [("l2", 2), ("l1", 1)])
@@ -187,7 +169,7 @@ def test_a_model_that_changes_its_inputs_runs_whole():
     layers = prunable_layers(prompted, "encoder")
     batches = [texts([7, 7])]
     norms = input_norms(prompted, layers, batches, num_samples=2)
-    close(norms, brute_force(prompted, layers, batches, 2))
+    close(norms, brute_force(prompted, layers, batches))
     assert set(norms.counts.values()) == {16}
 
 
