@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from pruning_course.calibration.batches import Batch, take_samples
 from pruning_course.calibration.padding import split_square, take_real_rows
 from pruning_course.calibration.running import calibration_mode, find_body, fit_batch, run_batch
+from pruning_course.models import check_visible
 
 NORMS = {"l1": 1, "l2": 2}  # the power of abs(x) that is added up
 ROWS = 512  # rows at a time, so that they and their squares stay in a CPU's cache
@@ -63,9 +64,10 @@ def input_norms(
 
     Raises ValueError if there are no samples, no real token reaches a layer, an input is NaN or infinite, an
     attention_mask is not (batch, tokens), a batch that must be cut has a tensor without one row for each sample, an
-    encoder-decoder lacks the input of its decoder, the norm is unknown, or `num_samples` is not a whole number of at
-    least 1; TypeError if `batches` is not an iterable of such batches.
+    encoder-decoder lacks the input of its decoder, the norm is unknown, `num_samples` is not a whole number of at least
+    1, or `check_visible` refuses the model; TypeError if `batches` is not an iterable of such batches.
     """
+    check_visible(model)
     sums = InputSums(layers, norm)
     body = find_body(model, layers)
     with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:

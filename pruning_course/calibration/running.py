@@ -21,7 +21,7 @@ def fit_batch(model: nn.Module, batch: Batch, with_targets: bool = False) -> Bat
     """
     if isinstance(batch.inputs, Tensor):
         return batch
-    parameters = inspect.signature(model.forward).parameters
+    parameters = inspect.signature(getattr(model, "_orig_mod", model).forward).parameters  # not of torch.compile
     takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
     written = {"labels"} if is_encoder_decoder(model) and _has_text_labels(batch.inputs) else set()
     inputs = {
@@ -106,6 +106,7 @@ def find_body(model: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
     Only the classes of transformers itself are known to pass their inputs on to the body as they are; a model of
     anybody else may scale them or add a prompt, and one with a decoder computes the inputs of that.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     body = getattr(model, "base_model", None)
     if not type(model).__module__.startswith("transformers.") or is_encoder_decoder(model):
         return model

@@ -18,7 +18,7 @@ from pruning_course.calibration import (
     take_real_rows,
     take_samples,
 )
-from pruning_course.models import Layout, Units, bias_of, find_layout, out_in, weight_of
+from pruning_course.models import Layout, Units, bias_of, check_visible, find_layout, out_in, weight_of
 
 
 def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tensor]:
@@ -62,9 +62,11 @@ def gate_gradients(
     has its own gates, so batching does not matter if all samples weigh the same in the loss. Gradients of weights are
     neither computed nor changed.
 
-    Raises ValueError if there are no samples, labels or loss, an attention_mask is not (batch, tokens), or
-    `num_samples` is not a whole number of at least 1; TypeError if `batches` is not an iterable of batches.
+    Raises ValueError if `check_visible` refuses the model, there are no samples, labels or loss, an attention_mask is
+    not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if `batches` is not an iterable
+    of batches.
     """
+    check_visible(model)
     sums = {name: torch.zeros(group.count) for name, group in groups.items()}
     samples = 0
     with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
@@ -121,10 +123,11 @@ def block_influence(model: nn.Module, batches: Iterable[object], num_samples: in
 
     This is the block influence of ShortGPT (Men et al. 2024, arXiv 2403.03853): a block that turns nothing can go.
 
-    Raises ValueError if the model does not belong to a known family, there are no samples, no real token reaches a
-    block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if
-    `batches` is not an iterable of batches.
+    Raises ValueError if `check_visible` refuses the model, it does not belong to a known family, there are no samples,
+    no real token reaches a block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of
+    at least 1; TypeError if `batches` is not an iterable of batches.
     """
+    check_visible(model)
     layout = find_layout(model)
     sums, counts = [0.0] * len(layout.blocks), [0] * len(layout.blocks)
     warned: set[str] = set()

@@ -18,7 +18,7 @@ from pruning_course.calibration import (
     split_square,
     watch_inputs,
 )
-from pruning_course.models import find_layout
+from pruning_course.models import check_visible, find_layout
 
 Blocks = Sequence[nn.Module]
 Layers = Mapping[str, nn.Module]  # name to module
@@ -44,8 +44,10 @@ def prune_on_the_way(
     outside the blocks (pooler, classification head) come last and are measured together.
 
     Raises ValueError if no real token reaches a layer, an input is NaN or infinite, the norm is unknown, batches that
-    must be merged hold different tensors, or there are too many tokens for a model without a known family.
+    must be merged hold different tensors, `check_visible` refuses the model, or there are too many tokens for a model
+    without a known family.
     """
+    check_visible(model)
     body = find_body(model, layers)
     tokens = sum(map(len, batches)) * max(batch.length for batch in batches)
     with calibration_mode(model):
