@@ -1,6 +1,7 @@
 """Models whose weights are not there, or whose code calls no hooks: each works, or is refused before any work."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,8 +18,12 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 BATCHES = [texts([7, 3, 5])]
 
 
+def linears(model):
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+
+
 def measurements(model):
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    layers = linears(model)
     wanda = WandaPruner(make("llama"), sequential=True)
     wanda.model, wanda.layers = model, layers
     yield lambda: input_norms(model, layers, BATCHES, 3)
@@ -87,3 +92,40 @@ def test_a_compiled_model_runs_as_it_was_written(compiled, sequential):
         assert torch.equal(mask, (plain.masks or plain.prune())[name.replace("_orig_mod.", "")])
     pruner.undo()
     torch.testing.assert_close(model(**BATCHES[0]).logits, make("bert")(**BATCHES[0]).logits)
+
+
+class Hidden(nn.Module):
+    """A body without a family."""
+
+    def forward(self, input_ids, attention_mask):
+        return SimpleNamespace(last_hidden_state=nn.functional.one_hot(input_ids % 16, 16).float())
+
+
+class WithAdapters(nn.Module):
+    """Has a list of its own that is called as the list of blocks of a LLaMA."""
+
+    def __init__(self, family):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(16, 16) for _ in range(2)])
+        self.inner = make(family).base_model
+
+    def forward(self, input_ids, attention_mask):
+        hidden = self.inner(input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.layers[1](self.layers[0](hidden))
+
+
+def test_a_list_of_the_same_name_is_not_taken_for_the_blocks():
+    message = "layers.0 is a Linear without mlp.down_proj, so layers is not the list of blocks"
+    model = WithAdapters("llama")
+    with pytest.raises(ValueError, match=message):
+        WandaPruner(model, sequential=True, batch_tokens=10).calibrate(BATCHES, 3).prune()
+    with pytest.raises(ValueError, match=message):
+        StructuredPruner(model, 0.5, structure="layer", importance="influence").calibrate(BATCHES, 3)
+    close(input_norms(model, linears(model), BATCHES, 3), brute_force(model, linears(model), BATCHES))
+    # The blocks of a BERT have another name, so there the list is a part of the model as any other.
+    pruner = WandaPruner(WithAdapters("bert"), sequential=True, batch_tokens=10).calibrate(BATCHES, 3)
+    assert pruner.prune() and pruner.get_sparsity()["overall"] == 0.5
+    plain = WithAdapters("bert")
+    plain.inner = Hidden()
+    with pytest.raises(ValueError, match="has no blocks of a known family"):
+        WandaPruner(plain, sequential=True, batch_tokens=1).calibrate(BATCHES, 3).prune()

@@ -6,7 +6,7 @@ from pruning_course.models.layers import bias_of, linear_layers, out_in, prunabl
 from pruning_course.models.layout import Layout, find_layout
 from pruning_course.models.modes import eval_mode
 from pruning_course.models.units import BlockSize, Units, find_units, head_size, measure_blocks
-from pruning_course.models.visible import check_visible
+from pruning_course.models.visible import check_blocks, check_visible
 
 __all__ = [
     "FAMILIES",
@@ -18,6 +18,7 @@ __all__ = [
     "Layout",
     "Units",
     "bias_of",
+    "check_blocks",
     "check_visible",
     "eval_mode",
     "family_of",

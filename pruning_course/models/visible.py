@@ -1,7 +1,9 @@
-"""Whether the weights of a model are all there, as numbers that can be read."""
+"""Whether a model is what it seems: its weights are there as numbers, and its list of blocks is one of blocks."""
 
 from torch import nn
 from torch.nn.parameter import is_lazy
+
+from pruning_course.models.layout import Layout
 
 SHARDED = ("device_mesh", "_is_flat_param", "ds_id")  # attributes of the parameters of FSDP2, FSDP1 and DeepSpeed
 
@@ -23,4 +25,18 @@ def check_visible(model: nn.Module) -> None:
             raise ValueError(
                 f"{name} is sharded over several processes, and this one cannot see all its values; prune the model "
                 "before it is sharded."
+            )
+
+
+def check_blocks(layout: Layout) -> None:
+    """Make sure that the modules in `layout.blocks` are blocks, and not a list of another model with the same name.
+
+    Raises ValueError if one has no feed-forward network of the family.
+    """
+    ffn_out = layout.family.ffn_out
+    for number, block in enumerate(layout.blocks):
+        if ffn_out not in dict(block.named_modules()):
+            raise ValueError(
+                f"{layout.path}.{number} is a {type(block).__name__} without {ffn_out}, so {layout.path} is not the "
+                "list of blocks; give it another name, or pass only the transformers model."
             )

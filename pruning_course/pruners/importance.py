@@ -18,7 +18,7 @@ from pruning_course.calibration import (
     take_real_rows,
     take_samples,
 )
-from pruning_course.models import Layout, Units, bias_of, check_visible, find_layout, out_in, weight_of
+from pruning_course.models import Layout, Units, bias_of, check_blocks, check_visible, find_layout, out_in, weight_of
 
 
 def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tensor]:
@@ -123,12 +123,13 @@ def block_influence(model: nn.Module, batches: Iterable[object], num_samples: in
 
     This is the block influence of ShortGPT (Men et al. 2024, arXiv 2403.03853): a block that turns nothing can go.
 
-    Raises ValueError if `check_visible` refuses the model, it does not belong to a known family, there are no samples,
-    no real token reaches a block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of
-    at least 1; TypeError if `batches` is not an iterable of batches.
+    Raises ValueError if `check_visible` or `check_blocks` refuses the model, it does not belong to a known family,
+    there are no samples, no real token reaches a block, an attention_mask is not (batch, tokens), or `num_samples` is
+    not a whole number of at least 1; TypeError if `batches` is not an iterable of batches.
     """
     check_visible(model)
     layout = find_layout(model)
+    check_blocks(layout)
     sums, counts = [0.0] * len(layout.blocks), [0] * len(layout.blocks)
     warned: set[str] = set()
 

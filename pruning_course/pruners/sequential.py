@@ -18,7 +18,7 @@ from pruning_course.calibration import (
     split_square,
     watch_inputs,
 )
-from pruning_course.models import check_visible, find_layout
+from pruning_course.models import check_blocks, check_visible, find_layout
 
 Blocks = Sequence[nn.Module]
 Layers = Mapping[str, nn.Module]  # name to module
@@ -137,7 +137,9 @@ def _replace_forward(modules: Sequence[nn.Module], forward: Callable[..., object
 
 def _find_blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]:
     try:
-        return list(find_layout(model).blocks)
+        layout = find_layout(model)
+        check_blocks(layout)
+        return list(layout.blocks)
     except ValueError as error:
         raise ValueError(
             f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, so they must go block by block; "
