@@ -173,6 +173,19 @@ def test_a_model_that_changes_its_inputs_runs_whole():
     assert set(norms.counts.values()) == {16}
 
 
+@pytest.mark.parametrize("how", ["hook", "forward"])
+def test_what_is_added_to_a_model_of_transformers_runs_too(how):
+    model = make("bert")
+    layers, batch = prunable_layers(model, "encoder"), texts([5, 5])
+    turned = {name: tensor.flip(1) for name, tensor in batch.items()}
+    expected = input_norms(model, layers, [turned], num_samples=2)
+    if how == "hook":
+        model.register_forward_pre_hook(lambda _, args, kwargs: (args, turned), with_kwargs=True)
+    else:
+        model.forward = lambda input_ids, attention_mask: model.bert(**turned)
+    close(input_norms(model, layers, [batch], num_samples=2), expected, rtol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_halves_are_added_up_in_full(dtype):
     layer = nn.Linear(4, 2).to(dtype)
@@ -229,6 +242,11 @@ def test_bad_requests():
             ValueError,
             r"must be \(batch, tokens\)",
             lambda: input_norms(bert, layers, [{"attention_mask": torch.ones(3)}]),
+        ),
+        (
+            ValueError,
+            "The attention_mask has negative numbers",
+            lambda: input_norms(bert, layers, [{"attention_mask": torch.full((2, 3), -1e9)}]),
         ),
     ]:
         with pytest.raises(error, match=message):

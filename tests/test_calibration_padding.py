@@ -13,6 +13,7 @@ from transformers import (
     BartConfig,
     BartForConditionalGeneration,
     BartForSequenceClassification,
+    BartModel,
     BertConfig,
     BertForQuestionAnswering,
     BertForSequenceClassification,
@@ -108,8 +109,8 @@ def test_a_chunk_does_not_show_which_tokens_it_holds():
     messages = [str(warning.message) for warning in said]
     name = "bert.encoder.layer.1.intermediate.dense"
     assert len(messages) == 4 and [message for message in messages if name in message] == [
-        f"The input of {name} is (2, 2, 16), which does not fit an attention_mask of (2, 6), so padding in it counts "
-        "as real."
+        f"The input of {name} is (2, 2, 16), which does not fit an attention_mask of (2, 6), so all its rows "
+        "count, padding included."
     ]
     assert norms.counts[name] == 24
 
@@ -175,8 +176,16 @@ def test_a_classifier_gives_its_decoder_the_same_text(kind, silent):
     model.config.eos_token_id = 1
     batch = texts([5, 3])
     batch["input_ids"][0, 4] = batch["input_ids"][1, 2] = 1
-    norms = input_norms(model, layers, [batch | {"labels": torch.tensor([0, 2])}], num_samples=2)
-    close(norms, brute_force(model, layers, [batch]))
+    for labels in (torch.tensor([0, 2]), torch.zeros(2, 3)):
+        norms = input_norms(model, layers, [batch | {"labels": labels}], num_samples=2)
+        close(norms, brute_force(model, layers, [batch]))
+
+
+def test_labels_that_a_model_does_not_take_say_nothing_about_its_decoder(silent):
+    model = built(lambda: bart(BartModel))
+    batch = texts([5, 3])
+    norms = input_norms(model, prunable_layers(model), [batch | {"labels": torch.zeros(2, 5, dtype=torch.long)}], 2)
+    close(norms, brute_force(model, prunable_layers(model), [batch]))
 
 
 def test_what_an_encoder_decoder_lacks_is_said():
@@ -185,6 +194,10 @@ def test_what_an_encoder_decoder_lacks_is_said():
     for sequential in (False, True):
         with pytest.raises(ValueError, match=message):
             WandaPruner(model, sequential=sequential).calibrate([texts([5, 3])], 2).prune()
+    with pytest.raises(
+        ValueError, match="BartForConditionalGeneration makes the input of its decoder from the input_ids"
+    ):
+        input_norms(bart(), {}, [texts([5, 3], left=True)], num_samples=2)
     batch = two_texts([5, 3], [4, 2], "ids")
     del batch["decoder_attention_mask"]
     with pytest.warns(UserWarning, match="The batches have no decoder_attention_mask, so all tokens count as real"):

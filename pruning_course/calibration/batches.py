@@ -71,7 +71,7 @@ def is_target(name: str) -> bool:
 def as_batch(raw: object) -> Batch:
     """Return a dict of tensors, a tensor, or a pair (inputs, targets), as a `Batch`; it keeps labels that have a name.
 
-    Raises TypeError if `raw` is something else, and ValueError if its attention_mask is not (batch, tokens).
+    Raises TypeError if `raw` is something else, and ValueError if a mask is not (batch, tokens) or negative.
     """
     if isinstance(raw, list | tuple) and raw:
         named = isinstance(raw[0], Mapping) and len(raw) > 1
@@ -87,6 +87,8 @@ def as_batch(raw: object) -> Batch:
     for name in MASKS:
         if name in inputs and inputs[name].dim() != 2:
             raise ValueError(f"The {name} is {tuple(inputs[name].shape)}; it must be (batch, tokens).")
+        if name in inputs and (inputs[name] < 0).any():
+            raise ValueError(f"The {name} has negative numbers; it must be 1 for a real token and 0 for padding.")
     return Batch(inputs, inputs["attention_mask"].bool() if "attention_mask" in inputs else None)
 
 
@@ -95,8 +97,8 @@ def take_samples(batches: Iterable[object], num_samples: int) -> Iterator[Batch]
 
     Warns if token ids come without an attention_mask (then all tokens count), and if there are fewer samples.
 
-    Raises ValueError if there are no samples, `num_samples` is not a whole number of at least 1, an attention_mask is
-    not (batch, tokens), or a batch that must be cut has a tensor whose first dimension is not the samples; TypeError if
+    Raises ValueError if there are no samples, `num_samples` is not a whole number of at least 1, a mask is not (batch,
+    tokens) or negative, or a batch that must be cut has a tensor whose first dimension is not the samples; TypeError if
     `batches` is one batch and not an iterable of batches, or a batch is not a dict of tensors, a tensor, or a pair of
     them.
     """

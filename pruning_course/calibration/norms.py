@@ -62,8 +62,8 @@ def input_norms(
         num_samples: how many samples to use; the last batch is cut. If there are fewer, a warning says so.
         norm: "l2" or "l1".
 
-    Raises ValueError if there are no samples, no real token reaches a layer, an input is NaN or infinite, an
-    attention_mask is not (batch, tokens), a batch that must be cut has a tensor without one row for each sample, an
+    Raises ValueError if there are no samples, no real token reaches a layer, an input is NaN or infinite, a mask
+    is not (batch, tokens) or negative, a batch that must be cut has a tensor without one row for each sample, an
     encoder-decoder lacks the input of its decoder, the norm is unknown, `num_samples` is not a whole number of at least
     1, or `check_visible` refuses the model; TypeError if `batches` is not an iterable of such batches.
     """

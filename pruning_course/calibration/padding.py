@@ -25,7 +25,7 @@ def take_real_rows(name: str, inputs: Tensor, batch: Batch | None, warned: set[s
         warned.add(name)
         warnings.warn(
             f"The input of {name} is {tuple(inputs.shape)}, which does not fit an attention_mask of "
-            f"{' or '.join(str(tuple(mask.shape)) for mask in masks)}, so padding in it counts as real.",
+            f"{' or '.join(str(tuple(mask.shape)) for mask in masks)}, so all its rows count, padding included.",
             stacklevel=2,
         )
     return rows

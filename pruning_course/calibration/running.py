@@ -18,12 +18,15 @@ def fit_batch(model: nn.Module, batch: Batch, with_targets: bool = False) -> Bat
 
     Targets, such as labels, stay out unless `with_targets`; but an encoder-decoder without `decoder_input_ids` makes
     these from the labels, so it receives them, and labels of -100 are padding.
+
+    Raises ValueError if an encoder-decoder without either must make them from texts that are padded on the left.
     """
     if isinstance(batch.inputs, Tensor):
         return batch
     parameters = inspect.signature(getattr(model, "_orig_mod", model).forward).parameters  # not of torch.compile
     takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
-    written = {"labels"} if is_encoder_decoder(model) and _has_text_labels(batch.inputs) else set()
+    has_decoder = is_encoder_decoder(model)
+    written = {"labels"} & set(parameters) if has_decoder and _has_text_labels(batch.inputs) else set()
     inputs = {
         name: tensor
         for name, tensor in batch.inputs.items()
@@ -36,6 +39,11 @@ def fit_batch(model: nn.Module, batch: Batch, with_targets: bool = False) -> Bat
         decoder_mask = inputs["labels"] != -100
     elif "decoder_input_ids" in inputs:
         decoder_mask = torch.ones_like(inputs["decoder_input_ids"], dtype=torch.bool)
+    elif has_decoder and mask is not None and not mask[:, 0].all():
+        raise ValueError(
+            f"{type(model).__name__} makes the input of its decoder from the input_ids by moving them to the right, so "
+            "their padding must be on the right."
+        )
     if mask is None and decoder_mask is not None and "input_ids" in inputs:
         mask = torch.ones_like(inputs["input_ids"], dtype=torch.bool)
     fitted = Batch(inputs, mask, decoder_mask)
@@ -56,7 +64,7 @@ def _has_text_labels(inputs: Mapping[str, Tensor]) -> bool:
 def run_batch(model: nn.Module, batch: Batch, with_targets: bool = False) -> Any:
     """Return the output of `model` for `fit_batch(model, batch, with_targets)`, on the device of the model.
 
-    Raises ValueError if an encoder-decoder does so, and the batch has no `decoder_input_ids` or labels.
+    Raises ValueError as `fit_batch` does, and if an encoder-decoder does so without `decoder_input_ids` or labels.
     """
     device = next(model.parameters()).device
     batch = fit_batch(model, batch, with_targets).map(lambda tensor: tensor.to(device))
@@ -103,11 +111,12 @@ def find_body(model: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
     """Return what must run so that data reach all `layers`: the body of a transformers model, otherwise `model`.
 
     The output layer of a language model costs as much as several blocks, and its outputs fill hundreds of megabytes.
-    Only the classes of transformers itself are known to pass their inputs on to the body as they are; a model of
-    anybody else may scale them or add a prompt, and one with a decoder computes the inputs of that.
+    Only the classes of transformers itself are known to pass their inputs on to the body as they are; a model, forward
+    or hook of anybody else may scale them or add a prompt, and one with a decoder computes the inputs of that.
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     body = getattr(model, "base_model", None)
-    if not type(model).__module__.startswith("transformers.") or is_encoder_decoder(model):
+    own = not type(model).__module__.startswith("transformers.") or "forward" in vars(model) or model._forward_pre_hooks
+    if own or is_encoder_decoder(model):
         return model
     return body if isinstance(body, nn.Module) and set(layers.values()) <= set(body.modules()) else model
