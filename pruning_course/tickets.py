@@ -91,7 +91,9 @@ def find_ticket(
         masks = rewind(fresh, state, keep)
         result = train(fresh, masks, first, last)
         if revived := masks.check().revived:
-            raise ValueError(f"train() changed pruned weights of {next(iter(revived))}; it must call masks.hold(optimizer).")
+            raise ValueError(
+                f"train() changed pruned weights of {next(iter(revived))}; it must call masks.hold(optimizer)."
+            )
         return snapshot(fresh), result
 
     start = initial

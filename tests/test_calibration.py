@@ -3,31 +3,15 @@ import warnings
 
 import pytest
 import torch
-from helpers.calibration import SkipsALayer, close, texts
+from helpers.calibration import SkipsALayer, brute_force, close, texts
 from helpers.models import FAMILIES, make
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from transformers import BertForSequenceClassification
 
 from pruning_course import input_norms, prunable_layers
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-
-
-def brute_force(model, layers, batches, power):
-    """The norms from the inputs themselves, all kept, padding cut out text by text: what `input_norms` must equal."""
-    seen = {name: [] for name in layers}
-    hooks = [
-        layer.register_forward_hook(lambda _, args, __, name=name: seen[name].append(args[0].double()))
-        for name, layer in layers.items()
-    ]
-    with torch.no_grad():
-        for batch in batches:
-            for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
-                model(input_ids=ids[mask.bool()][None])
-    for hook in hooks:
-        hook.remove()
-    rows = {name: torch.cat([x.flatten(0, -2) for x in inputs]) for name, inputs in seen.items()}
-    return {name: x.abs().pow(power).mean(0).pow(1 / power) for name, x in rows.items()}
 
 
 @pytest.mark.parametrize(("norm", "power"), [("l2", 2), ("l1", 1)])
@@ -157,6 +141,51 @@ def test_the_head_is_run_only_when_it_is_chosen():
     assert calls
 
 
+class Scaled(nn.Module):
+    """A wrapper that feeds its own `base_model` with something else than the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.base_model = nn.Sequential(nn.Linear(3, 2))
+
+    def forward(self, x):
+        return self.base_model(x / 255)
+
+
+class SoftPrompt(BertForSequenceClassification):
+    """A class of its own, made from one of transformers, that puts a learned token before each text."""
+
+    def forward(self, input_ids, attention_mask):
+        words = self.bert.embeddings.word_embeddings(input_ids)
+        mask = torch.cat([attention_mask[:, :1], attention_mask], dim=1)
+        return super().forward(inputs_embeds=torch.cat([words[:, :1] * 100, words], dim=1), attention_mask=mask)
+
+
+def test_a_model_that_changes_its_inputs_runs_whole():
+    model, data = Scaled(), torch.rand(4, 3) * 255
+    norms = input_norms(model, prunable_layers(model), [data], num_samples=4)
+    torch.testing.assert_close(norms["base_model.0"], (data / 255).double().square().mean(0).sqrt())
+    prompted = SoftPrompt(make("bert").config).eval()
+    layers = prunable_layers(prompted, "encoder")
+    batches = [texts([7, 7])]
+    norms = input_norms(prompted, layers, batches, num_samples=2)
+    close(norms, brute_force(prompted, layers, batches))
+    assert set(norms.counts.values()) == {16}
+
+
+@pytest.mark.parametrize("how", ["hook", "forward"])
+def test_what_is_added_to_a_model_of_transformers_runs_too(how):
+    model = make("bert")
+    layers, batch = prunable_layers(model, "encoder"), texts([5, 5])
+    turned = {name: tensor.flip(1) for name, tensor in batch.items()}
+    expected = input_norms(model, layers, [turned], num_samples=2)
+    if how == "hook":
+        model.register_forward_pre_hook(lambda _, args, kwargs: (args, turned), with_kwargs=True)
+    else:
+        model.forward = lambda input_ids, attention_mask: model.bert(**turned)
+    close(input_norms(model, layers, [batch], num_samples=2), expected, rtol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_halves_are_added_up_in_full(dtype):
     layer = nn.Linear(4, 2).to(dtype)
@@ -213,6 +242,11 @@ def test_bad_requests():
             ValueError,
             r"must be \(batch, tokens\)",
             lambda: input_norms(bert, layers, [{"attention_mask": torch.ones(3)}]),
+        ),
+        (
+            ValueError,
+            "The attention_mask has negative numbers",
+            lambda: input_norms(bert, layers, [{"attention_mask": torch.full((2, 3), -1e9)}]),
         ),
     ]:
         with pytest.raises(error, match=message):

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.calibration.batches import run_batch, take_samples
-from pruning_course.models import eval_mode
+from pruning_course.calibration.batches import Batch, take_samples
+from pruning_course.calibration.padding import split_square, take_real_rows
+from pruning_course.calibration.running import calibration_mode, find_body, fit_batch, run_batch
+from pruning_course.models import check_visible
 
 NORMS = {"l1": 1, "l2": 2}  # the power of abs(x) that is added up
 ROWS = 512  # rows at a time, so that they and their squares stay in a CPU's cache
@@ -54,21 +56,26 @@ def input_norms(
     Args:
         layers: name to module, as `prunable_layers` returns them.
         batches: each a dict of tensors with `input_ids` and `attention_mask` (batch, tokens), where 1 is a real token;
-            or for other models a tensor (batch, ...), or a pair (inputs, targets). Labels are left out. Without an
-            attention_mask all tokens count, and a warning says so.
+            or for other models a tensor (batch, ...), or a pair (inputs, targets). Labels are left out, unless an
+            encoder-decoder makes the input of its decoder from them. Without an attention_mask all tokens count, and so
+            do all rows of an input whose shape does not fit the mask; in both cases a warning says so.
         num_samples: how many samples to use; the last batch is cut. If there are fewer, a warning says so.
         norm: "l2" or "l1".
 
-    Raises ValueError if there are no samples, no real token reaches a layer, an input is NaN or infinite, an
-    attention_mask is not (batch, tokens), the norm is unknown, or `num_samples` is not a whole number of at least 1;
-    TypeError if `batches` is not an iterable of such batches.
+    Raises ValueError if there are no samples, no real token reaches a layer, an input is NaN or infinite, a mask
+    is not (batch, tokens) or negative, a batch that must be cut has a tensor without one row for each sample, an
+    encoder-decoder lacks the input of its decoder, the norm is unknown, `num_samples` is not a whole number of at least
+    1, or `check_visible` refuses the model; TypeError if `batches` is not an iterable of such batches.
     """
+    check_visible(model)
     sums = InputSums(layers, norm)
     body = find_body(model, layers)
     with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
         for batch in take_samples(batches, num_samples):
-            with watch_inputs(layers, partial(sums.add, mask=batch.mask)):
-                run_batch(body, batch)
+            for part in split_square(batch):
+                part = fit_batch(body, part)
+                with watch_inputs(layers, partial(sums.add, batch=part)):
+                    run_batch(body, part)
             bar.update(len(batch))
     return sums.finish()
 
@@ -82,10 +89,14 @@ class InputSums:
         self.norm = norm
         self._counts = dict.fromkeys(names, 0)
         self._sums: dict[str, Tensor] = {}
+        self._warned: set[str] = set()
 
-    def add(self, name: str, inputs: Tensor, mask: Tensor | None = None) -> None:
-        """Add `inputs` (..., in); `mask` as in `Batch`. Raises ValueError if a real input is NaN or infinite."""
-        rows = take_real_rows(inputs.detach(), mask)
+    def add(self, name: str, inputs: Tensor, batch: Batch | None = None) -> None:
+        """Add `inputs` (..., in), without the padding of `batch`; warns once for each layer where that is not possible.
+
+        Raises ValueError if a real input is NaN or infinite.
+        """
+        rows = take_real_rows(name, inputs.detach(), batch, self._warned)
         sums = torch.stack(list(_sums_of_powers(rows, NORMS[self.norm])))
         if not sums.isfinite().all():
             raise ValueError(f"The input of {name} holds a NaN or infinite number, so it has no norm.")
@@ -101,17 +112,6 @@ class InputSums:
                 f"No real token reached {', '.join(missing)}: the model did not call it, or all was padding."
             )
         return InputNorms(self.norm, {name: self._sums[name] for name in self._counts}, dict(self._counts))
-
-
-def take_real_rows(inputs: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the rows (n, in) of `inputs` (..., in) that are not padding, according to a mask bool (batch, tokens).
-
-    The mask applies to inputs with one row per token, flattened or not. All rows of others, such as (batch, in), count.
-    """
-    rows = inputs.reshape(-1, inputs.shape[-1])
-    if mask is None or inputs.shape[:-1] not in (mask.shape, (mask.numel(),)) or mask.all():
-        return rows
-    return rows[mask.flatten().to(rows.device)]
 
 
 def _sums_of_powers(rows: Tensor, power: int) -> Iterator[Tensor]:
@@ -137,27 +137,3 @@ def watch_inputs(layers: Mapping[str, nn.Module], record: Callable[[str, Tensor]
     finally:
         for hook in hooks:
             hook.remove()
-
-
-@contextmanager
-def calibration_mode(model: nn.Module) -> Iterator[None]:
-    """Switch off gradients, dropout and the key-value cache; at the end of the block every setting is as before."""
-    config: Any = getattr(model, "config", None)
-    use_cache = getattr(config, "use_cache", None)
-    try:
-        if use_cache:
-            config.use_cache = False
-        with eval_mode(model), torch.no_grad():
-            yield
-    finally:
-        if use_cache:
-            config.use_cache = use_cache
-
-
-def find_body(model: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
-    """Return the body of a transformers model if it contains all `layers`, otherwise `model`.
-
-    The output layer of a language model costs as much as several blocks, and its outputs fill hundreds of megabytes.
-    """
-    body = getattr(model, "base_model", None)
-    return body if isinstance(body, nn.Module) and set(layers.values()) <= set(body.modules()) else model

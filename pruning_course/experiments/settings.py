@@ -77,7 +77,8 @@ class Settings:
         options = inspect.signature(PRUNERS[self.prune_method]).parameters
         for name in OPTIONS:
             if getattr(self, name) is None and name in options:
-                object.__setattr__(self, name, options[name].default)
+                default = options[name].default
+                object.__setattr__(self, name, True if default is None else default)  # None: True for one number
             elif getattr(self, name) is not None and name not in options:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but {self.prune_method} has no such option.")
 

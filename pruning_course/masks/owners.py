@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from pruning_course.models import find_overlaps
+from pruning_course.models import check_visible, find_overlaps
 
 
 def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:
     """Return the Parameter that each of `names` means.
 
-    Raises ValueError if a name means no Parameter of `model`, or if two of them are different but share memory.
+    Raises ValueError if a name means no Parameter of `model`, two of them are different but share memory, or weights of
+    `model` are not in memory.
     """
+    check_visible(model)
     modules = dict(model.named_modules())
     parameters = {}
     for name in names:

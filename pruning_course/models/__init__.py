@@ -17,6 +17,7 @@ from pruning_course.models.layout import Layout, find_layout, find_layouts, is_i
 from pruning_course.models.left_out import find_left_out
 from pruning_course.models.modes import eval_mode
 from pruning_course.models.units import BlockSize, Units, find_units, head_size, measure_blocks
+from pruning_course.models.visible import check_visible
 
 __all__ = [
     "FAMILIES",
@@ -28,6 +29,7 @@ __all__ = [
     "Layout",
     "Units",
     "bias_of",
+    "check_visible",
     "eval_mode",
     "find_adapters",
     "find_layers",

@@ -62,7 +62,10 @@ def find_layouts(model: nn.Module) -> dict[str, Layout]:
         own = getattr(module, "config", None)
         configs[name] = own if hasattr(own, "model_type") else configs.get(name.rpartition(".")[0])
         family = FAMILY_OF_TYPE.get(getattr(configs[name], "model_type", ""))
-        if family and isinstance(module, nn.ModuleList) and f".{name}".endswith(f".{family.blocks}"):
+        if not (family and isinstance(module, nn.ModuleList) and f".{name}".endswith(f".{family.blocks}")):
+            continue
+        # Another list may have the same name, but its modules have no feed-forward network of the family.
+        if len(module) and family.ffn_out in dict(module[0].named_modules()):
             layouts[name] = Layout(family, name, module, configs[name])
     return layouts
 

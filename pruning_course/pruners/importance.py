@@ -9,8 +9,16 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from pruning_course.calibration import Batch, calibration_mode, find_body, run_batch, take_real_rows, take_samples
-from pruning_course.models import Layout, Units, bias_of, find_layout, out_in, weight_of
+from pruning_course.calibration import (
+    Batch,
+    calibration_mode,
+    find_body,
+    is_target,
+    run_batch,
+    take_real_rows,
+    take_samples,
+)
+from pruning_course.models import Layout, Units, bias_of, check_visible, find_layout, out_in, weight_of
 
 
 def unit_norms(model: nn.Module, groups: Mapping[str, Units]) -> dict[str, Tensor]:
@@ -54,13 +62,15 @@ def gate_gradients(
     has its own gates, so batching does not matter if all samples weigh the same in the loss. Gradients of weights are
     neither computed nor changed.
 
-    Raises ValueError if there are no samples, labels or loss, an attention_mask is not (batch, tokens), or
-    `num_samples` is not a whole number of at least 1; TypeError if `batches` is not an iterable of batches.
+    Raises ValueError if `check_visible` refuses the model, there are no samples, labels or loss, an attention_mask is
+    not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if `batches` is not an iterable
+    of batches.
     """
+    check_visible(model)
     sums = {name: torch.zeros(group.count) for name, group in groups.items()}
     samples = 0
     with calibration_mode(model), tqdm(total=num_samples, desc="Calibrating", unit=" samples") as bar:
-        for batch in take_samples(map(_rename_labels, batches), num_samples):
+        for batch in take_samples(batches, num_samples):
             for name, gradient in _compute_gradients(model, groups, _add_labels(model, batch)).items():
                 sums[name] += gradient.abs().sum(0).cpu()
             samples += len(batch)
@@ -81,7 +91,7 @@ def _compute_gradients(model: nn.Module, groups: Mapping[str, Units], batch: Bat
             gates[name] = torch.ones(len(batch), group.count, device=device, requires_grad=True)
             of_columns = gates[name][:, unit_of_column.to(device)].unsqueeze(1)  # (batch, 1, columns)
             hooks.callback(module.register_forward_pre_hook(partial(_scale_input, of_columns)).remove)
-        loss = getattr(run_batch(model, batch), "loss", None)
+        loss = getattr(run_batch(model, batch, with_targets=True), "loss", None)
         if loss is None:
             raise ValueError(f"{type(model).__name__} returns no loss, which importance by gradient needs.")
         gradients = torch.autograd.grad(loss * len(batch), list(gates.values()))
@@ -92,25 +102,19 @@ def _scale_input(factors: Tensor, _: nn.Module, args: tuple[Tensor, ...]) -> Ten
     return args[0] * factors.to(args[0].dtype)
 
 
-def _rename_labels(raw: object) -> object:
-    """Give the labels a name that calibration does not leave out."""
-    if isinstance(raw, list | tuple) and len(raw) > 1 and isinstance(raw[0], Mapping):
-        raw = {**raw[0], "labels": raw[1]}
-    if not isinstance(raw, Mapping):
-        return raw
-    return {("targets" if name == "labels" else name): value for name, value in raw.items()}
-
-
 def _add_labels(model: nn.Module, batch: Batch) -> Batch:
-    """Add labels: those of the batch, or for a causal language model its tokens, with -100 for padding."""
+    """Return the batch with something to predict: its own targets, or for a causal language model its tokens.
+
+    Padding gets the label -100, which a loss ignores.
+    """
     inputs = dict(batch.inputs) if isinstance(batch.inputs, Mapping) else {}
-    labels = inputs.pop("targets", None)
-    if labels is None and getattr(model, "can_generate", bool)() and "input_ids" in inputs:
-        labels = inputs["input_ids"] if batch.mask is None else inputs["input_ids"].masked_fill(~batch.mask, -100)
-    if labels is None:
+    if any(map(is_target, inputs)):
+        return batch
+    if not (getattr(model, "can_generate", bool)() and "input_ids" in inputs):
         raise ValueError(
             f"The batches have no labels; importance by gradient needs the loss of {type(model).__name__}."
         )
+    labels = inputs["input_ids"] if batch.mask is None else inputs["input_ids"].masked_fill(~batch.mask, -100)
     return Batch({**inputs, "labels": labels}, batch.mask)
 
 
@@ -121,17 +125,20 @@ def block_influence(
 
     This is the block influence of ShortGPT (Men et al. 2024, arXiv 2403.03853): a block that turns nothing can go.
 
-    Raises ValueError if the model does not belong to a known family, there are no samples, no real token reaches a
-    block, an attention_mask is not (batch, tokens), or `num_samples` is not a whole number of at least 1; TypeError if
-    `batches` is not an iterable of batches.
+    Raises ValueError if `check_visible` refuses the model, it does not belong to a known family,
+    there are no samples, no real token reaches a block, an attention_mask is not (batch, tokens), or `num_samples` is
+    not a whole number of at least 1; TypeError if `batches` is not an iterable of batches.
     """
+    check_visible(model)
     layout = find_layout(model, inside)
     sums, counts = [0.0] * len(layout.blocks), [0] * len(layout.blocks)
+    warned: set[str] = set()
 
-    def record(number: int, mask: Tensor | None, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+    def record(number: int, batch: Batch, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         before = args[0] if args else kwargs["hidden_states"]
         after = output[0] if isinstance(output, tuple) else output
-        rows_before, rows_after = (take_real_rows(hidden, mask).float() for hidden in (before, after))
+        name = f"{layout.path}.{number}"
+        rows_before, rows_after = (take_real_rows(name, rows, batch, warned).float() for rows in (before, after))
         cosines = nn.functional.cosine_similarity(rows_before, rows_after)
         sums[number] += float(cosines.double().sum())
         counts[number] += len(cosines)
@@ -141,7 +148,7 @@ def block_influence(
         for batch in take_samples(batches, num_samples):
             with ExitStack() as hooks:
                 for number, block in enumerate(layout.blocks):
-                    hook = partial(record, number, batch.mask)
+                    hook = partial(record, number, batch)
                     hooks.callback(block.register_forward_hook(hook, with_kwargs=True).remove)
                 run_batch(body, batch)
             bar.update(len(batch))

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from torch import Tensor, nn
 
 from pruning_course.masks import Masks, warn_unless
-from pruning_course.models import find_left_out, prunable_layers, shorten, weight_of
+from pruning_course.models import check_visible, find_left_out, prunable_layers, shorten, weight_of
 from pruning_course.scores import Scores, magnitude, survivors
 from pruning_course.selection import keep_globally
 
@@ -57,6 +57,7 @@ class PruningManager:
         select: Select = keep_globally,
         **options: Unpack[PrunerOptions],
     ):
+        check_visible(model)
         self.model = model
         self.layers = prunable_layers(
             model,

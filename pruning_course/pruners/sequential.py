@@ -12,11 +12,13 @@ from pruning_course.calibration import (
     InputSums,
     calibration_mode,
     find_body,
+    fit_batch,
     merge_batches,
     run_batch,
+    split_square,
     watch_inputs,
 )
-from pruning_course.models import find_layout
+from pruning_course.models import check_visible, find_layout
 
 Blocks = Sequence[nn.Module]
 Layers = Mapping[str, nn.Module]  # name to module
@@ -42,16 +44,19 @@ def prune_on_the_way(
     outside the blocks (pooler, classification head) come last and are measured together.
 
     Raises ValueError if no real token reaches a layer, an input is NaN or infinite, the norm is unknown, batches that
-    must be merged hold different tensors, or there are too many tokens for a model without a known family.
+    must be merged hold different tensors, `check_visible` refuses the model, or there are too many tokens for a model
+    without a known family.
     """
+    check_visible(model)
     body = find_body(model, layers)
     tokens = sum(map(len, batches)) * max(batch.length for batch in batches)
     with calibration_mode(model):
         if tokens <= batch_tokens:
-            _prune_in_one_pass(body, layers, merge_batches(batches), norm, prune_layer)
+            _prune_in_one_pass(body, layers, fit_batch(body, merge_batches(batches)), norm, prune_layer)
         else:
             blocks = _find_blocks(body, tokens, batch_tokens)
-            _prune_block_by_block(body, blocks, layers, batches, norm, prune_layer)
+            parts = [fit_batch(body, part) for batch in batches for part in split_square(batch)]
+            _prune_block_by_block(body, blocks, layers, parts, norm, prune_layer)
 
 
 def _prune_in_one_pass(model: nn.Module, layers: Layers, batch: Batch, norm: str, prune_layer: PruneLayer) -> None:
@@ -61,7 +66,7 @@ def _prune_in_one_pass(model: nn.Module, layers: Layers, batch: Batch, norm: str
         if name in waiting:  # a layer that a model calls twice is pruned at its first call
             waiting.remove(name)
             sums = InputSums([name], norm)
-            sums.add(name, inputs, batch.mask)
+            sums.add(name, inputs, batch)
             prune_layer(name, sums.finish())
 
     with watch_inputs(layers, measure_and_prune):
@@ -80,7 +85,7 @@ def _prune_block_by_block(
         if chosen:
             sums = InputSums(chosen, norm)
             for batch, before in zip(batches, outputs, strict=True):
-                with watch_inputs(chosen, partial(sums.add, mask=batch.mask)):
+                with watch_inputs(chosen, partial(sums.add, batch=batch)):
                     _run_block(model, blocks, index, batch, before)
             norms = sums.finish()
             for name in chosen:

@@ -17,6 +17,32 @@ def texts(lengths, seed: int = 0, pad_to: int | None = None, left: bool = False)
     return {"input_ids": ids, "attention_mask": mask}
 
 
+def unpadded(batch: dict):
+    """Each text of a batch by itself, without its padding."""
+    real = batch["attention_mask"].bool()
+    written = batch.get("decoder_attention_mask", batch.get("labels", real) != -100).bool()
+    for row in range(len(real)):
+        masks = {name: written if name == "labels" or "decoder" in name else real for name in batch}
+        yield {name: tensor[row][masks[name][row]][None] for name, tensor in batch.items()}
+
+
+def brute_force(model, layers, batches, power=2):
+    """The norms from the inputs themselves, all kept, text by text: what `input_norms` must equal."""
+    seen = {name: [] for name in layers}
+    hooks = [
+        layer.register_forward_hook(lambda _, args, __, name=name: seen[name].append(args[0].double()))
+        for name, layer in layers.items()
+    ]
+    with torch.no_grad():
+        for batch in batches:
+            for text in unpadded(batch):
+                model(**text)
+    for hook in hooks:
+        hook.remove()
+    rows = {name: torch.cat([x.flatten(0, -2) for x in inputs]) for name, inputs in seen.items()}
+    return {name: x.abs().pow(power).mean(0).pow(1 / power) for name, x in rows.items()}
+
+
 def close(norms, expected, rtol=1e-5):
     assert list(norms) == list(expected)
     for name, norm in norms.items():
