@@ -106,7 +106,7 @@ class Masks(Mapping[str, Tensor]):
         return self
 
     def release(self) -> list[Optimizer]:
-        """Stop holding; the masks and the zeros stay. Returns the optimizers that were held."""
+        """Stop holding, and return the optimizers that were held; the masks and the zeros stay."""
         return self._hold.end()
 
     def reapply(self) -> None:
@@ -171,16 +171,13 @@ class Masks(Mapping[str, Tensor]):
     def load(cls, path: str | os.PathLike[str], model: nn.Module) -> "Masks":
         """Read masks that `save` wrote and apply them to `model`.
 
-        Raises ValueError if the file is damaged or empty, names something that `model` lacks, a mask does not have the
-        shape of its weight, or other masks prune one of these weights; TypeError if a mask is not bool.
+        Raises ValueError if the file is damaged or empty, or `apply` refuses the masks; TypeError if one is not bool.
         """
         return cls.apply(model, load_masks(path))
 
     @classmethod
     def from_torch(cls, model: nn.Module) -> "Masks":
         """Take over a model that torch.nn.utils.prune masks: its modules get back plain Parameters, the same objects.
-
-        `undo` then restores what torch kept in `weight_orig`.
 
         Raises ValueError if torch masks nothing, or masks a parameter that is neither `weight` nor `bias`.
         """

@@ -30,20 +30,18 @@ class StructuredPruner(PruningManager):
         model: is pruned in place.
         target_sparsity: the share of units to remove: `round(share * count)` of each block, or of the model with
             `global_pruning` and for blocks. If importances are equal, the unit with the higher number is removed first.
-        prune_layers: "all", "encoder", or the role of the layers that hold the units, which is "ffn" for neurons and
-            "attention" for attention heads. The masks always cover that role.
+        prune_layers: "all", "encoder", or the role that the masks always cover, "ffn" or "attention".
         exclude, inside, include_tied, remember: as in `PruningManager`.
-        structure: "neuron" (of an FFN), "head" (an attention head; with grouped-query attention, a key-value head with
-            its queries) or "layer" (a block).
+        structure: "neuron" (of an FFN), "head" (an attention head, or a key-value head with its queries), or "layer"
+            (a block).
         importance: "norm", the L2 norm of all weights and biases of the unit. "gradient", for neurons and attention
             heads: how much the loss depends on a gate at the unit (`gate_gradients`). "influence", for blocks: how much
             a block turns its input (`block_influence`). The last two need `calibrate` first.
         global_pruning: True compares the units of all blocks with each other, which is always so for blocks.
         min_kept: with `global_pruning`, each block (for blocks: the model) keeps at least this number of units.
 
-    Raises ValueError if the target is outside [0, 1] or leaves fewer than `min_kept` units or no block, the structure
-    or importance is unknown, `prune_layers` has no such units, the model does not belong to a known family, or
-    `torch.nn.utils.prune` masks a layer.
+    Raises ValueError if the target is outside [0, 1] or leaves fewer than `min_kept` units or no block, an option is
+    unknown, the model does not belong to a known family, or `torch.nn.utils.prune` masks a layer.
     """
 
     def __init__(
@@ -185,8 +183,8 @@ class StructuredPruner(PruningManager):
 
     def _find_units(self) -> dict[str, Units]:
         """Return the name of each block that has units, with these units; without blocks that are excluded."""
-        path = self._layout.path
-        units = {f"{path}.{group.block}": group for group in find_units(self._layout, self.structure) if group.count}
+        groups = find_units(self._layout, self.structure)
+        units = {f"{self._layout.path}.{group.block}": group for group in groups if group.count}
         for name, group in list(units.items()):
             excluded = [layer for layer in (*group.rows, *group.columns) if layer not in self.layers]
             if len(excluded) == len(group.rows) + len(group.columns):
