@@ -71,8 +71,6 @@ class Masks(Mapping[str, Tensor]):
         for name, mask in keep.items():
             self._check(name, mask)
         refuse_rivals(self, (self._parameters[self._key[name]] for name in keep))
-        if not self._final and (model := self._model()) is not None:
-            register(self, model)
         for name, mask in keep.items():
             name = self._key[name]
             weight = self._parameters[name].detach()
@@ -86,6 +84,9 @@ class Masks(Mapping[str, Tensor]):
                 self._removed.remember(name, weight, old, new)
             zero_unless(weight, new)
             self._keep[name] = new
+        model = self._model()
+        if self.pruned and not self._final and model is not None:
+            register(self, model)
         self._hold.forget_momentum()
         return self
 

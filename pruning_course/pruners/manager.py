@@ -57,6 +57,8 @@ class PruningManager:
         select: Select = keep_globally,
         **options: Unpack[PrunerOptions],
     ):
+        for name in set(options) - set(PrunerOptions.__annotations__):
+            raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         check_visible(model)
         self.model = model
         self.layers = prunable_layers(
