@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from pruning_course.masks import Masks
 from pruning_course.models import prunable_layers, weight_of
-from pruning_course.scores import Scores, magnitude, survivors
+from pruning_course.scores import Scores, magnitude
 from pruning_course.selection import keep_globally
 
 Score = Callable[[Mapping[str, nn.Module]], Scores]  # layers -> scores, each in the shape of its weight
-Select = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]  # scores, sparsity -> keep masks
+Select = Callable[  # scores, sparsity, earlier keep masks -> keep masks
+    [Mapping[str, Tensor], float, Mapping[str, Tensor] | None], dict[str, Tensor]
+]
 
 
 class PruningManager:
@@ -22,7 +24,8 @@ class PruningManager:
         target_sparsity: the share of the weights of the chosen layers to remove in total, from 0 to 1.
         prune_layers: "all", "attention", "ffn" or "encoder"; see `prunable_layers`.
         score: a function from layers to scores, such as `magnitude`.
-        select: a function from scores and a sparsity to keep masks, such as `keep_globally`.
+        select: a function from scores, a sparsity and earlier keep masks (or None) to keep masks, such as
+            `keep_globally`.
 
     Attributes: `layers` (name to module), `masks` (None before `prune`).
 
@@ -60,7 +63,7 @@ class PruningManager:
 
     def _restrict(self, sparsity: float) -> Masks:
         # The share is one of the original count, not a sum of increments, so that rounding errors do not add up.
-        return self._mask(self._select(survivors(self.scores(), self.masks or {}), sparsity))
+        return self._mask(self._select(self.scores(), sparsity, self.masks))
 
     def _mask(self, keep: Mapping[str, Tensor]) -> Masks:
         self.masks = self.masks.restrict(keep) if self.masks else Masks.apply(self.model, keep)

@@ -13,7 +13,7 @@ from pruning_course.masks import Masks
 from pruning_course.models import out_in
 from pruning_course.pruners.manager import PruningManager
 from pruning_course.pruners.sequential import prune_on_the_way
-from pruning_course.scores import Scores, survivors, wanda
+from pruning_course.scores import Scores, wanda
 from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor
 
 
@@ -100,7 +100,7 @@ class WandaPruner(PruningManager):
                 def prune_layer(name: str, norms: InputNorms) -> None:
                     sums[name], counts[name] = norms.sums[name], norms.counts[name]
                     scores = wanda({name: self.layers[name]}, norms)
-                    masks.restrict(self._select(survivors(scores, masks), self.target_sparsity))
+                    masks.restrict(self._select(scores, self.target_sparsity, masks))
                     bar.update()
 
                 prune_on_the_way(self.model, self.layers, self._samples, self.norm, prune_layer, self.batch_tokens)
@@ -113,13 +113,21 @@ class WandaPruner(PruningManager):
 
 
 def _keep_in_groups(
-    layers: Mapping[str, nn.Module], group: str | tuple[int, int], scores: Mapping[str, Tensor], sparsity: float
+    layers: Mapping[str, nn.Module],
+    group: str | tuple[int, int],
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    among: Mapping[str, Tensor] | None,
 ) -> dict[str, Tensor]:
     if group == "tensor":
-        return keep_per_tensor(scores, sparsity)
+        return keep_per_tensor(scores, sparsity, among)
     # Rows are outputs, which a Conv1D stores as columns.
     by_output = Scores(scores, lambda name: out_in(layers[name], scores[name]))
-    keep = keep_per_row(by_output, sparsity) if group == "row" else keep_n_of_m(by_output, *group)
+    earlier = {name: out_in(layers[name], among[name]) for name in scores if name in among} if among else None
+    if isinstance(group, str):
+        keep = keep_per_row(by_output, sparsity, earlier)
+    else:
+        keep = keep_n_of_m(by_output, *group, among=earlier)
     return {name: out_in(layers[name], mask).contiguous() for name, mask in keep.items()}
 
 

@@ -1,50 +1,58 @@
 """The threshold of a global comparison, found without sorting."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pruning_course.selection.order import as_integers, kept_before
+
 DIGIT = 16  # bits that one histogram looks at
-STRIDE = 16  # every 16th score is in the sample that says where to look
-CHUNK = 1 << 20  # numbers at a time: 4 MB of float32, which fit into a CPU's cache
-
-
-def iterate_bits(tensor: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
-    """Yield the flat index of each chunk and its bit patterns: read as integers, they have the order of the floats."""
-    integer = torch.int64 if dtype == torch.float64 else torch.int32
-    for number, chunk in enumerate(tensor.flatten().split(CHUNK)):
-        yield number * CHUNK, chunk.to(dtype).view(integer) & torch.iinfo(integer).max  # without a sign bit -0.0 is 0.0
+BINS = (1 << DIGIT) + 2  # of a histogram: one below and one above the range
+CACHED = 1 << 17  # numbers at a time on a CPU: half a megabyte of integers, which fits into its cache
+CHUNK = 1 << 24  # numbers at a time on an accelerator
 
 
 class Threshold(NamedTuple):
     """Where a global comparison separates what is kept from what is removed."""
 
-    bits: int  # the bit pattern of the lowest score that is kept
+    integer: int  # the lowest score that is kept, as an integer; -1 if all that was kept before stays
     ties_kept: int  # how many of the scores equal to it are kept
-    in_range: bool  # whether the last histogram had a bin of its own for it
+
+
+def iterate_integers(scores: Tensor, dtype: torch.dtype, keep: Tensor | None) -> Iterator[tuple[int, Tensor]]:
+    """Yield the flat index of each chunk of a tensor, and its scores `as_integers`."""
+    flat, flat_keep = scores.flatten(), None if keep is None else keep.flatten()
+    step = CACHED if scores.device.type == "cpu" else CHUNK
+    for start in range(0, flat.numel(), step):
+        part = slice(start, start + step)
+        yield start, as_integers(flat[part], dtype, None if flat_keep is None else flat_keep[part])
+
+
+def count_digits(scores: Tensor, dtype: torch.dtype, keep: Tensor | None, low: int, shift: int) -> Tensor:
+    """Count the scores in 65,536 bins of 2^shift integers from `low` on.
+
+    Bin 0 of the result counts what is below `low` or removed already, its last bin what is above the others.
+    """
+    counts = torch.zeros(BINS, dtype=torch.int64)
+    below = (low >> shift) - 1
+    for _, integers in iterate_integers(scores, dtype, keep):
+        digits = integers.bitwise_right_shift_(shift).clamp_(below, below + BINS - 1).sub_(below)
+        counts += torch.bincount(digits, minlength=BINS).cpu()
+    return counts
 
 
 def find_threshold(
-    scores: Mapping[str, Tensor], samples: Mapping[str, Tensor], removed: int, count: int, dtype: torch.dtype
+    scores: Mapping[str, Tensor],
+    among: Mapping[str, Tensor] | None,
+    removed: int,
+    dtype: torch.dtype,
+    counts: Tensor | None,
 ) -> Threshold:
-    """Find the score with `removed` of the `count` scores below it; `samples` hold a part of each tensor of scores."""
-    shifts = range(dtype.itemsize * 8 - DIGIT, -1, -DIGIT)
-    if dtype == torch.float32 and count > CHUNK:
-        # The sample says where to look. One exact histogram of the 65,536 floats around that place is then enough, and
-        # its two outer bins tell whether it was: if the threshold is not among them, the search below runs on all.
-        guess = _search(samples, removed, count, dtype, 0, shifts)
-        exact = _search(scores, removed, count, dtype, max(0, guess.bits - (1 << (DIGIT - 1))), (0,))
-        if exact.in_range:
-            return exact
-    return _search(scores, removed, count, dtype, 0, shifts)
+    """Find the score with `removed` scores below it by radix search: one histogram for each digit, the highest first.
 
-
-def _search(
-    scores: Mapping[str, Tensor], removed: int, count: int, dtype: torch.dtype, low: int, shifts: Iterable[int]
-) -> Threshold:
-    """Find the threshold by radix search: one histogram for each digit of its bits, the highest digit first.
+    `counts` is the first histogram if it is known already.
 
     An example with digits of 2 bits (shifts 2 and 0) instead of 16: remove 4 of the eight scores 1 3 5 6 6 9 12 15.
     Their high digits are 0 0 1 1 1 2 3 3, so there are 2, 5, 6 and 8 scores up to the ends of bins 0 to 3. Bin 1 is the
@@ -52,14 +60,16 @@ def _search(
     11: two lie below the new bins, and there are 2, 3, 5 and 5 up to the ends of bins 0 to 3. Bin 2 is chosen, so the
     threshold is 4 + 2 = 6, and 5 - 4 = 1 of the two sixes is kept, next to 9, 12 and 15.
     """
-    for shift in shifts:
-        counts = torch.zeros((1 << DIGIT) + 2, dtype=torch.int64)  # bin 0: below the range; the last bin: above it
-        for tensor in scores.values():
-            for _, bits in iterate_bits(tensor, dtype):
-                digits = bits.sub_(low).bitwise_right_shift_(shift).clamp_(-1, 1 << DIGIT).add_(1)
-                counts += torch.bincount(digits, minlength=len(counts)).cpu()
+    low = 0
+    for shift in range(dtype.itemsize * 8 - DIGIT, -1, -DIGIT):
+        if counts is None:
+            counts = torch.zeros(BINS, dtype=torch.int64)
+            for name, tensor in scores.items():
+                counts += count_digits(tensor, dtype, kept_before(among, name, tensor), low, shift)
         up_to = counts.cumsum(0)
-        rank = removed * int(up_to[-1]) // count  # in a sample, the same share
-        chosen = int(torch.searchsorted(up_to, rank, right=True))  # the first bin with more than `rank` up to it
+        chosen = int(torch.searchsorted(up_to, removed, right=True))  # the first bin with more than `removed` up to it
+        if chosen == 0:
+            return Threshold(-1, 0)
         low += (chosen - 1) << shift
-    return Threshold(low, int(up_to[chosen]) - rank, 0 < chosen <= 1 << DIGIT)
+        counts = None
+    return Threshold(low, int(up_to[chosen]) - removed)
