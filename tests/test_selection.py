@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 import pytest
 import torch
 from helpers.selection import by_sorting, keep, shares, tensors
@@ -5,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_course.scores import Scores
-from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor, threshold
 from pruning_course.selection.rows import THREAD_CHUNK, keep_by_sorting, keep_highest
 
 
@@ -63,12 +65,13 @@ def test_n_is_the_number_kept():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(tensors, min_size=1, max_size=4), shares)
-def test_globally_is_the_definition_for_any_ties_shapes_and_dtypes(list_of_scores, sparsity):
+@given(st.lists(tensors, min_size=1, max_size=4), shares, st.sampled_from([threshold.FEW, 0]))
+def test_globally_is_the_definition_for_any_ties_shapes_and_dtypes(list_of_scores, sparsity, few):
     scores = {str(i): tensor for i, tensor in enumerate(list_of_scores)}
     flat = torch.cat([tensor.double().flatten() for tensor in list_of_scores])
     expected = by_sorting(flat, round(sparsity * len(flat)))
-    chosen = keep_globally(scores, sparsity)
+    with patch.object(threshold, "FEW", few):
+        chosen = keep_globally(scores, sparsity)
     assert torch.equal(torch.cat([mask.flatten() for mask in chosen.values()]), expected)
     assert [mask.shape for mask in chosen.values()] == [tensor.shape for tensor in list_of_scores]
 
@@ -102,12 +105,14 @@ def test_a_higher_sparsity_contains_the_lower(scores, a, b):
     assert not (high & ~low).any()
 
 
-MANY = 3 * 2**20 + 5  # several chunks
+MANY = 3 * 2**18 + 5  # several chunks
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.97])
 @pytest.mark.parametrize("kind", ["normal", "few values", "outliers"])
-def test_large_tensors_are_exact(kind, share):
+@pytest.mark.parametrize("few", [threshold.FEW, 5])
+def test_large_tensors_are_exact_however_few_scores_may_be_set_aside(monkeypatch, few, kind, share):
+    monkeypatch.setattr(threshold, "FEW", few)
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(MANY, generator=generator).abs()
     if kind == "few values":

@@ -26,7 +26,8 @@ def keep_globally(
 ) -> dict[str, Tensor]:
     """Compare the scores of all tensors with each other; among equal scores, earlier tensors and indices are kept.
 
-    The scores are never copied into one flat tensor: apart from the masks, memory for one tensor at a time is enough.
+    The scores are never copied into one flat tensor: apart from the masks, memory for one tensor at a time is enough,
+    and for the few scores that are close to the threshold.
 
     Raises ValueError if `sparsity` is outside [0, 1], `scores` is empty, a score is NaN or negative, or an earlier mask
     has another shape than its scores; TypeError if scores are not floating point or an earlier mask is not bool.
@@ -35,26 +36,19 @@ def keep_globally(
     {'a': tensor([ True, False]), 'b': tensor([False,  True])}
     """
     _check_request(scores, sparsity)
-    places, dtype, counts = _inspect(scores, among)
+    located, dtype, counts = _inspect(scores, among)
     # All masks are made before more scores: otherwise they end up between score tensors and fragment the freed memory.
-    keep: dict[str, Tensor] = {
-        name: torch.zeros(shape, dtype=torch.bool, device=device) for name, (shape, device) in places.items()
-    }
+    keep = {name: torch.zeros(shape, dtype=torch.bool, device=device) for name, (shape, device) in located.items()}
     count = sum(mask.numel() for mask in keep.values())
     removed = round(sparsity * count)
     if removed == count:
         return keep
     threshold = find_threshold(scores, among, removed, dtype, counts)
-    ties_left = threshold.ties_kept
     for name, tensor in scores.items():
         flat_mask = keep[name].view(-1)
         for start, integers in iterate_integers(tensor, dtype, kept_before(among, name, tensor)):
-            torch.gt(integers, threshold.integer, out=flat_mask[start : start + len(integers)])
-            # The tie rule: of the scores equal to the threshold those that come first are kept, so the count is exact.
-            if ties_left and (ties := integers == threshold.integer).any():
-                first = ties.nonzero().flatten()[:ties_left]
-                flat_mask[start + first] = True
-                ties_left -= len(first)
+            threshold.apply(integers, flat_mask[start : start + len(integers)])
+    threshold.settle()
     return keep
 
 
@@ -129,14 +123,14 @@ def _inspect(
     scores: Mapping[str, Tensor], among: Mapping[str, Tensor] | None
 ) -> tuple[dict[str, tuple[torch.Size, torch.device]], torch.dtype, Tensor | None]:
     """Return shapes and devices, the dtype in which all scores are exact, and a histogram if that is float32."""
-    places, dtype, counts = {}, torch.float32, torch.zeros(BINS, dtype=torch.int64)
+    located, dtype, counts = {}, torch.float32, torch.zeros(BINS, dtype=torch.int64)
     for name, tensor in scores.items():
         _check_values(name, tensor)
-        places[name] = tensor.shape, tensor.device
+        located[name] = tensor.shape, tensor.device
         dtype = torch.float64 if tensor.dtype == torch.float64 else dtype
         if dtype == torch.float32:
             counts += count_digits(tensor, dtype, kept_before(among, name, tensor), 0, DIGIT)
-    return places, dtype, counts if dtype == torch.float32 else None
+    return located, dtype, counts if dtype == torch.float32 else None
 
 
 def _check_values(name: str, tensor: Tensor) -> None:

@@ -1,7 +1,6 @@
 """The threshold of a global comparison, found without sorting."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,13 +11,43 @@ DIGIT = 16  # bits that one histogram looks at
 BINS = (1 << DIGIT) + 2  # of a histogram: one below and one above the range
 CACHED = 1 << 17  # numbers at a time on a CPU: half a megabyte of integers, which fits into its cache
 CHUNK = 1 << 24  # numbers at a time on an accelerator
+FEW = 1 << 22  # scores that may be set aside and sorted
 
 
-class Threshold(NamedTuple):
-    """Where a global comparison separates what is kept from what is removed."""
+class Threshold:
+    """Where a global comparison separates what is kept from what is removed.
 
-    integer: int  # the lowest score that is kept, as an integer; -1 if all that was kept before stays
-    ties_kept: int  # how many of the scores equal to it are kept
+    Args:
+        digits: integers whose first digits are higher are kept, and those whose first digits are lower are removed.
+        shift: the number of bits after these digits.
+        kept: how many of the integers with just these digits are kept: the highest, and of equal ones the first.
+    """
+
+    def __init__(self, digits: int, shift: int, kept: int):
+        self._digits, self._shift, self._left = digits, shift, kept
+        self._aside: list[tuple[Tensor, Tensor, Tensor]] = []  # a part of a mask, places in it, their integers
+
+    def apply(self, integers: Tensor, mask: Tensor) -> None:
+        """Set `mask` to True where integers are kept; they come in parts, in order."""
+        digits = integers >> self._shift
+        torch.gt(digits, self._digits, out=mask)
+        places = (digits == self._digits).nonzero().flatten() if self._left else digits[:0]
+        if len(places) and self._shift:
+            self._aside.append((mask, places, integers[places].cpu()))
+        elif len(places):  # all of these are equal
+            mask[places[: self._left]] = True
+            self._left = max(0, self._left - len(places))
+
+    def settle(self) -> None:
+        """Set the masks to True where they depend on more than the first digits; call it after all `apply`."""
+        if not self._aside:
+            return
+        integers = torch.cat([integers for _, _, integers in self._aside])
+        highest = integers.sort(descending=True, stable=True).indices[: self._left]
+        chosen = torch.zeros(len(integers), dtype=torch.bool).index_fill_(0, highest, True)
+        sizes = [len(places) for _, places, _ in self._aside]
+        for (mask, places, _), kept in zip(self._aside, chosen.split(sizes), strict=True):
+            mask[places] = kept.to(mask.device)
 
 
 def iterate_integers(scores: Tensor, dtype: torch.dtype, keep: Tensor | None) -> Iterator[tuple[int, Tensor]]:
@@ -52,13 +81,14 @@ def find_threshold(
 ) -> Threshold:
     """Find the score with `removed` scores below it by radix search: one histogram for each digit, the highest first.
 
-    `counts` is the first histogram if it is known already.
+    The search ends as soon as the bin with that score holds few scores. `counts` is the first histogram if it is known.
 
     An example with digits of 2 bits (shifts 2 and 0) instead of 16: remove 4 of the eight scores 1 3 5 6 6 9 12 15.
     Their high digits are 0 0 1 1 1 2 3 3, so there are 2, 5, 6 and 8 scores up to the ends of bins 0 to 3. Bin 1 is the
-    first with more than 4 scores up to its end, so `low` becomes 1 << 2 = 4. Minus 4, the scores are -3 -1 1 2 2 5 8
-    11: two lie below the new bins, and there are 2, 3, 5 and 5 up to the ends of bins 0 to 3. Bin 2 is chosen, so the
-    threshold is 4 + 2 = 6, and 5 - 4 = 1 of the two sixes is kept, next to 9, 12 and 15.
+    first with more than 4 scores up to its end, and 5 - 4 = 1 of the three scores in it is kept, next to 9, 12 and 15.
+    If three are too many, the search goes on from `low` = 1 << 2 = 4. Minus 4, the scores are -3 -1 1 2 2 5 8 11: two
+    are below the new bins, and there are 2, 3, 5 and 5 up to the ends of bins 0 to 3. Bin 2 is chosen, so the
+    threshold is 4 + 2 = 6, and one of the two sixes is kept.
     """
     low = 0
     for shift in range(dtype.itemsize * 8 - DIGIT, -1, -DIGIT):
@@ -68,8 +98,10 @@ def find_threshold(
                 counts += count_digits(tensor, dtype, kept_before(among, name, tensor), low, shift)
         up_to = counts.cumsum(0)
         chosen = int(torch.searchsorted(up_to, removed, right=True))  # the first bin with more than `removed` up to it
-        if chosen == 0:
-            return Threshold(-1, 0)
+        if chosen == 0:  # more are removed already
+            return Threshold(-1, 0, 0)
         low += (chosen - 1) << shift
+        if counts[chosen] <= FEW:
+            break
         counts = None
-    return Threshold(low, int(up_to[chosen]) - removed)
+    return Threshold(low >> shift, shift, int(up_to[chosen]) - removed)
