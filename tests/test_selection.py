@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pruning_course.scores import Scores
 from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor, threshold
-from pruning_course.selection.rows import THREAD_CHUNK, keep_by_sorting, keep_highest
+from pruning_course.selection.rows import CHUNK, THREAD_CHUNK, keep_by_sorting, keep_highest
 
 
 @pytest.mark.parametrize(
@@ -217,5 +217,5 @@ def test_a_row_longer_than_a_part_is_compared_as_a_whole():
 
 @pytest.mark.parametrize("width", [4, 8, 96])
 def test_many_rows_and_the_sort_of_an_accelerator(width):
-    rows = torch.randint(0, 9, (THREAD_CHUNK // width + 5, width), generator=torch.Generator().manual_seed(0))
+    rows = torch.randint(0, 9, (CHUNK // width + 5, width), generator=torch.Generator().manual_seed(0))
     assert torch.equal(keep_highest(rows.float(), width // 2), keep_by_sorting(rows, width // 2))

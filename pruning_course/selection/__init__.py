@@ -18,7 +18,7 @@ from torch import Tensor
 from pruning_course.counts import is_count
 from pruning_course.selection.order import kept_before
 from pruning_course.selection.rows import keep_highest
-from pruning_course.selection.threshold import BINS, DIGIT, count_digits, find_threshold, iterate_integers
+from pruning_course.selection.threshold import BINS, DIGIT, count_digits, find_threshold
 
 
 def keep_globally(
@@ -45,9 +45,7 @@ def keep_globally(
         return keep
     threshold = find_threshold(scores, among, removed, dtype, counts)
     for name, tensor in scores.items():
-        flat_mask = keep[name].view(-1)
-        for start, integers in iterate_integers(tensor, dtype, kept_before(among, name, tensor)):
-            threshold.apply(integers, flat_mask[start : start + len(integers)])
+        threshold.apply(tensor, kept_before(among, name, tensor), keep[name])
     threshold.settle()
     return keep
 
@@ -129,7 +127,7 @@ def _inspect(
         located[name] = tensor.shape, tensor.device
         dtype = torch.float64 if tensor.dtype == torch.float64 else dtype
         if dtype == torch.float32:
-            counts += count_digits(tensor, dtype, kept_before(among, name, tensor), 0, DIGIT)
+            counts += count_digits(tensor, kept_before(among, name, tensor), dtype, 0, DIGIT)
     return located, dtype, counts if dtype == torch.float32 else None
 
 

@@ -1,4 +1,4 @@
-"""Scores as integers of the same order, with what is removed already below all others."""
+"""Scores as integers of the same order, and the masks of earlier selections."""
 
 from collections.abc import Mapping
 
@@ -6,17 +6,13 @@ import torch
 from torch import Tensor
 
 
-def as_integers(scores: Tensor, dtype: torch.dtype, keep: Tensor | None = None) -> Tensor:
-    """Return the bit patterns of the scores in float32 or float64, and -1 where `keep` (bool, same shape) is False.
+def as_integers(scores: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the bit patterns of non-negative scores in float32 or float64, which have the order of the scores.
 
-    The bit patterns of non-negative floats have the order of the floats, and any smaller dtype fits into float32, so
-    nothing is rounded. A score of 0.0 becomes 0, so a weight of 0 that is kept is still above one that is removed.
+    Any smaller dtype fits into float32, so nothing is rounded.
     """
     integer = torch.int64 if dtype == torch.float64 else torch.int32
-    bits = scores.detach().to(dtype).view(integer) & torch.iinfo(integer).max  # without a sign bit -0.0 is 0.0
-    if keep is not None:
-        bits |= (keep.view(torch.int8) - 1).to(integer)  # OR with 0 where it is kept, with -1 where it is not
-    return bits
+    return scores.detach().to(dtype).view(integer) & torch.iinfo(integer).max  # without a sign bit -0.0 is 0.0
 
 
 def kept_before(among: Mapping[str, Tensor] | None, name: str, scores: Tensor) -> Tensor | None:

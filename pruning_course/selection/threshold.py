@@ -14,27 +14,47 @@ CHUNK = 1 << 24  # numbers at a time on an accelerator
 FEW = 1 << 22  # scores that may be set aside and sorted
 
 
+def iterate_slices(flat: Tensor) -> Iterator[slice]:
+    """Yield the slices in which a flat tensor is worked on."""
+    step = CACHED if flat.device.type == "cpu" else CHUNK
+    for start in range(0, len(flat), step):
+        yield slice(start, start + step)
+
+
 class Threshold:
     """Where a global comparison separates what is kept from what is removed.
 
     Args:
+        dtype: float32 or float64, in which scores are read `as_integers`.
         digits: integers whose first digits are higher are kept, and those whose first digits are lower are removed.
         shift: the number of bits after these digits.
         kept: how many of the integers with just these digits are kept: the highest, and of equal ones the first.
     """
 
-    def __init__(self, digits: int, shift: int, kept: int):
-        self._digits, self._shift, self._left = digits, shift, kept
+    def __init__(self, dtype: torch.dtype, digits: int, shift: int, kept: int):
+        self._dtype, self._digits, self._shift, self._left = dtype, digits, shift, kept
         self._aside: list[tuple[Tensor, Tensor, Tensor]] = []  # a part of a mask, places in it, their integers
 
-    def apply(self, integers: Tensor, mask: Tensor) -> None:
-        """Set `mask` to True where integers are kept; they come in parts, in order."""
-        digits = integers >> self._shift
-        torch.gt(digits, self._digits, out=mask)
-        places = (digits == self._digits).nonzero().flatten() if self._left else digits[:0]
-        if len(places) and self._shift:
+    def apply(self, scores: Tensor, earlier: Tensor | None, mask: Tensor) -> None:
+        """Set `mask`, which is contiguous, to True where scores are kept; the tensors come in order."""
+        flat, flat_mask = scores.flatten(), mask.view(-1)
+        flat_earlier = None if earlier is None else earlier.flatten()
+        for part in iterate_slices(flat):
+            integers, kept = as_integers(flat[part], self._dtype), flat_mask[part]
+            digits = integers >> self._shift
+            torch.gt(digits, self._digits, out=kept)
+            if flat_earlier is not None:
+                kept &= flat_earlier[part]
+            if self._left:
+                near = digits == self._digits
+                if flat_earlier is not None:
+                    near &= flat_earlier[part]
+                self._decide(integers, near.nonzero().flatten(), kept)
+
+    def _decide(self, integers: Tensor, places: Tensor, mask: Tensor) -> None:
+        if self._shift:
             self._aside.append((mask, places, integers[places].cpu()))
-        elif len(places):  # all of these are equal
+        else:  # all of these are equal
             mask[places[: self._left]] = True
             self._left = max(0, self._left - len(places))
 
@@ -50,24 +70,18 @@ class Threshold:
             mask[places] = kept.to(mask.device)
 
 
-def iterate_integers(scores: Tensor, dtype: torch.dtype, keep: Tensor | None) -> Iterator[tuple[int, Tensor]]:
-    """Yield the flat index of each chunk of a tensor, and its scores `as_integers`."""
-    flat, flat_keep = scores.flatten(), None if keep is None else keep.flatten()
-    step = CACHED if scores.device.type == "cpu" else CHUNK
-    for start in range(0, flat.numel(), step):
-        part = slice(start, start + step)
-        yield start, as_integers(flat[part], dtype, None if flat_keep is None else flat_keep[part])
-
-
-def count_digits(scores: Tensor, dtype: torch.dtype, keep: Tensor | None, low: int, shift: int) -> Tensor:
-    """Count the scores in 65,536 bins of 2^shift integers from `low` on.
+def count_digits(scores: Tensor, earlier: Tensor | None, dtype: torch.dtype, low: int, shift: int) -> Tensor:
+    """Count the scores, read `as_integers`, in 65,536 bins of 2^shift integers from `low` on.
 
     Bin 0 of the result counts what is below `low` or removed already, its last bin what is above the others.
     """
+    flat, flat_earlier = scores.flatten(), None if earlier is None else earlier.flatten()
     counts = torch.zeros(BINS, dtype=torch.int64)
     below = (low >> shift) - 1
-    for _, integers in iterate_integers(scores, dtype, keep):
-        digits = integers.bitwise_right_shift_(shift).clamp_(below, below + BINS - 1).sub_(below)
+    for part in iterate_slices(flat):
+        digits = as_integers(flat[part], dtype).bitwise_right_shift_(shift).clamp_(below, below + BINS - 1).sub_(below)
+        if flat_earlier is not None:
+            digits *= flat_earlier[part]
         counts += torch.bincount(digits, minlength=BINS).cpu()
     return counts
 
@@ -95,13 +109,13 @@ def find_threshold(
         if counts is None:
             counts = torch.zeros(BINS, dtype=torch.int64)
             for name, tensor in scores.items():
-                counts += count_digits(tensor, dtype, kept_before(among, name, tensor), low, shift)
+                counts += count_digits(tensor, kept_before(among, name, tensor), dtype, low, shift)
         up_to = counts.cumsum(0)
         chosen = int(torch.searchsorted(up_to, removed, right=True))  # the first bin with more than `removed` up to it
         if chosen == 0:  # more are removed already
-            return Threshold(-1, 0, 0)
+            return Threshold(dtype, -1, 0, 0)
         low += (chosen - 1) << shift
         if counts[chosen] <= FEW:
             break
         counts = None
-    return Threshold(low >> shift, shift, int(up_to[chosen]) - removed)
+    return Threshold(dtype, low >> shift, shift, int(up_to[chosen]) - removed)
