@@ -6,8 +6,8 @@ that is compared, the `round(sparsity * count)` weights with the lowest scores a
 later weight is removed first. All machines compute the same masks, so all processes of a distributed run agree.
 
 `among` maps names to earlier masks (bool, the shape of the scores, True = kept), for pruning again. What they removed
-stays removed and counts as removed, whatever its score is, so a higher sparsity always contains the lower one. If they
-removed more of a group than asked for, nothing else is removed from it. Names that `among` lacks are wholly kept.
+stays removed and counts as removed, whatever its score is now. If they have removed more of a group than `sparsity`
+asks for, nothing is removed from it and nothing comes back. Where `among` lacks a name, all of that tensor was kept.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ def keep_globally(
 ) -> dict[str, Tensor]:
     """Compare the scores of all tensors with each other; among equal scores, earlier tensors and indices are kept.
 
-    The scores are never copied into one flat tensor: apart from the masks, memory for one tensor at a time is enough,
-    and for the few scores that are close to the threshold.
+    The scores are never copied into one flat tensor. Memory is needed for the masks, for one tensor of scores at a
+    time, and for at most four million scores close to the threshold.
 
     Raises ValueError if `sparsity` is outside [0, 1], `scores` is empty, a score is NaN or negative, or an earlier mask
     has another shape than its scores; TypeError if scores are not floating point or an earlier mask is not bool.
