@@ -114,21 +114,21 @@ class StructuredPruner(PruningManager):
         ValueError if an importance is NaN.
         """
         self._check_not_shrunk("prune")
-        self._kept_units = self._select_units()
+        self._kept_units = self._select_units(self.scores())
         if self.structure == "layer":
             return self._mask(mask_blocks(self.layers, find_layout(self.model), self._kept_units["layers"]))
         return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
 
-    def _select_units(self) -> dict[str, Tensor]:
-        scores, sparsity, among = self.scores(), self.target_sparsity, self._kept_units
+    def _select_units(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.global_pruning:
-            return keep_per_tensor(scores, sparsity, among)
+            return keep_per_tensor(scores, self.target_sparsity, self._kept_units)
         self._check_target()
         protected: dict[str, Tensor] = {}
         for name, score in scores.items():
-            most = max(0, len(score) - self.min_kept) / len(score)
-            protected |= keep_per_tensor({name: score}, most, among)
-        return keep_globally(protect(scores, protected), sparsity, among)
+            protected |= keep_per_tensor(
+                {name: score}, max(0, len(score) - self.min_kept) / len(score), self._kept_units
+            )
+        return keep_globally(protect(scores, protected), self.target_sparsity, self._kept_units)
 
     @property
     def removal(self) -> Removal:
