@@ -114,21 +114,19 @@ class StructuredPruner(PruningManager):
         ValueError if an importance is NaN.
         """
         self._check_not_shrunk("prune")
-        self._kept_units = self._select_units(self.scores())
+        self._kept_units = self._select_units(self.scores(), self._kept_units)
         if self.structure == "layer":
             return self._mask(mask_blocks(self.layers, find_layout(self.model), self._kept_units["layers"]))
         return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
 
-    def _select_units(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _select_units(self, scores: Mapping[str, Tensor], earlier: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.global_pruning:
-            return keep_per_tensor(scores, self.target_sparsity, self._kept_units)
+            return keep_per_tensor(scores, self.target_sparsity, earlier)
         self._check_target()
         protected: dict[str, Tensor] = {}
         for name, score in scores.items():
-            protected |= keep_per_tensor(
-                {name: score}, max(0, len(score) - self.min_kept) / len(score), self._kept_units
-            )
-        return keep_globally(protect(scores, protected), self.target_sparsity, self._kept_units)
+            protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score), earlier)
+        return keep_globally(protect(scores, protected), self.target_sparsity, earlier)
 
     @property
     def removal(self) -> Removal:
