@@ -31,9 +31,9 @@ def set_aside(select) -> int:
     """How many scores a global selection sets aside and sorts."""
     found, settle = [], Threshold.settle
 
-    def counted(threshold):
-        found.append(sum(len(places) for _, places, _ in threshold._aside))
-        settle(threshold)
+    def counted(threshold, masks):
+        found.append(len(threshold._places))
+        settle(threshold, masks)
 
     with patch.object(Threshold, "settle", counted):
         select()

@@ -46,7 +46,7 @@ def keep_globally(
     threshold = find_threshold(scores, among, removed, dtype, counts)
     for name, tensor in scores.items():
         threshold.apply(tensor, kept_before(among, name, tensor), keep[name])
-    threshold.settle()
+    threshold.settle(keep.values())
     return keep
 
 

@@ -1,6 +1,6 @@
 """The threshold of a global comparison, found without sorting."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -28,46 +28,44 @@ class Threshold:
         dtype: float32 or float64, in which scores are read `as_integers`.
         digits: integers whose first digits are higher are kept, and those whose first digits are lower are removed.
         shift: the number of bits after these digits.
-        kept: how many of the integers with just these digits are kept: the highest, and of equal ones the first.
+        near: how many integers have just these digits.
+        kept: how many of those are kept: the highest, and of equal ones the first.
     """
 
-    def __init__(self, dtype: torch.dtype, digits: int, shift: int, kept: int):
+    def __init__(self, dtype: torch.dtype, digits: int, shift: int, near: int, kept: int):
         self._dtype, self._digits, self._shift, self._left = dtype, digits, shift, kept
-        self._aside: list[tuple[Tensor, Tensor, Tensor]] = []  # a part of a mask, places in it, their integers
+        # What is near is set aside, in memory that is reserved before there are more scores, as that of the masks is.
+        self._places = torch.zeros(near if shift else 0, dtype=torch.int64)
+        self._integers = torch.zeros_like(self._places)
+        self._sizes: list[int] = []  # how many places in each tensor
 
     def apply(self, scores: Tensor, earlier: Tensor | None, mask: Tensor) -> None:
         """Set `mask`, which is contiguous, to True where scores are kept; the tensors come in order."""
-        flat, flat_mask = scores.flatten(), mask.view(-1)
-        flat_earlier = None if earlier is None else earlier.flatten()
+        flat, flat_mask, flat_earlier = scores.flatten(), mask.view(-1), None if earlier is None else earlier.flatten()
+        start = end = sum(self._sizes)
         for part in iterate_slices(flat):
             integers, kept = as_integers(flat[part], self._dtype), flat_mask[part]
             digits = integers >> self._shift
             torch.gt(digits, self._digits, out=kept)
+            near = digits == self._digits
             if flat_earlier is not None:
                 kept &= flat_earlier[part]
-            if self._left:
-                near = digits == self._digits
-                if flat_earlier is not None:
-                    near &= flat_earlier[part]
-                self._decide(integers, near.nonzero().flatten(), kept)
+                near &= flat_earlier[part]
+            places = near.nonzero().flatten()
+            if self._shift:
+                found = slice(end, end := end + len(places))
+                self._places[found], self._integers[found] = places + part.start, integers[places]
+            else:  # all of these are equal
+                kept[places[: self._left]] = True
+                self._left = max(0, self._left - len(places))
+        self._sizes.append(end - start)
 
-    def _decide(self, integers: Tensor, places: Tensor, mask: Tensor) -> None:
-        if self._shift:
-            self._aside.append((mask, places, integers[places].cpu()))
-        else:  # all of these are equal
-            mask[places[: self._left]] = True
-            self._left = max(0, self._left - len(places))
-
-    def settle(self) -> None:
-        """Set the masks to True where they depend on more than the first digits; call it after all `apply`."""
-        if not self._aside:
-            return
-        integers = torch.cat([integers for _, _, integers in self._aside])
-        highest = integers.sort(descending=True, stable=True).indices[: self._left]
-        chosen = torch.zeros(len(integers), dtype=torch.bool).index_fill_(0, highest, True)
-        sizes = [len(places) for _, places, _ in self._aside]
-        for (mask, places, _), kept in zip(self._aside, chosen.split(sizes), strict=True):
-            mask[places] = kept.to(mask.device)
+    def settle(self, masks: Iterable[Tensor]) -> None:
+        """Set the masks to True where they depend on more than the first digits, after `apply` for each of them."""
+        highest = self._integers.sort(descending=True, stable=True).indices[: self._left]
+        kept = torch.zeros_like(self._places, dtype=torch.bool).index_fill_(0, highest, True)
+        for mask, places, chosen in zip(masks, self._places.split(self._sizes), kept.split(self._sizes), strict=True):
+            mask.view(-1)[places.to(mask.device)] = chosen.to(mask.device)
 
 
 def count_digits(scores: Tensor, earlier: Tensor | None, dtype: torch.dtype, low: int, shift: int) -> Tensor:
@@ -113,9 +111,9 @@ def find_threshold(
         up_to = counts.cumsum(0)
         chosen = int(torch.searchsorted(up_to, removed, right=True))  # the first bin with more than `removed` up to it
         if chosen == 0:  # more are removed already
-            return Threshold(dtype, -1, 0, 0)
+            return Threshold(dtype, -1, 0, 0, 0)
         low += (chosen - 1) << shift
-        if counts[chosen] <= FEW:
+        near, kept, counts = int(counts[chosen]), int(up_to[chosen]) - removed, None
+        if near <= FEW:
             break
-        counts = None
-    return Threshold(dtype, low >> shift, shift, int(up_to[chosen]) - removed)
+    return Threshold(dtype, low >> shift, shift, near, kept)
