@@ -12,7 +12,7 @@ from pruning_course import Masks, keep_globally, keep_n_of_m, lab
 from pruning_course.scores import magnitude
 from pruning_course.selection.threshold import FEW, Threshold
 
-ROUNDS, MATRICES, WIDTH = 7, 8, 1024
+ROUNDS, MATRICES, WIDTH = 15, 8, 1024
 MILLIONS = MATRICES * WIDTH * WIDTH / 1e6
 
 
