@@ -11,7 +11,7 @@ from pruning_course.models import Layout, Units, find_layout, find_units, shorte
 from pruning_course.pruners.importance import block_influence, block_norms, gate_gradients, unit_norms
 from pruning_course.pruners.manager import PrunerOptions, PruningManager
 from pruning_course.pruners.unit_masks import mask_blocks, mask_units
-from pruning_course.scores import protect, survivors
+from pruning_course.scores import protect
 from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
 
@@ -119,21 +119,19 @@ class StructuredPruner(PruningManager):
         ValueError if an importance is NaN.
         """
         self._check_not_shrunk("prune")
-        self._kept_units = self._select_units(
-            survivors(self.scores(), self._kept_units), cast(float, self.target_sparsity)
-        )
+        self._kept_units = self._select_units(self.scores(), self._kept_units)
         if self.structure == "layer":
             return self._mask(mask_blocks(self.layers, self._layout, self._kept_units["layers"]))
         return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
 
-    def _select_units(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    def _select_units(self, scores: Mapping[str, Tensor], earlier: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.global_pruning:
-            return keep_per_tensor(scores, sparsity)
+            return keep_per_tensor(scores, cast(float, self.target_sparsity), earlier)
         self._check_target()
         protected: dict[str, Tensor] = {}
         for name, score in scores.items():
-            protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score))
-        return keep_globally(protect(scores, protected), sparsity)
+            protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score), earlier)
+        return keep_globally(protect(scores, protected), cast(float, self.target_sparsity), earlier)
 
     @property
     def removal(self) -> Removal:
