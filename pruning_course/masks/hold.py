@@ -12,7 +12,6 @@ from torch.utils.hooks import RemovableHandle
 
 from pruning_course.masks.bits import zero_unless
 
-
 ROWS = 16  # of one tensor, that are looked at before each step
 
 
