@@ -4,7 +4,21 @@ import logging
 
 import pytest
 import torch
-from helpers.models import DECODERS, FAMILIES, GQA, HEADS, SMALL, all_heads, batch, lively, logits, make, sizes, units
+from helpers.models import (
+    DECODERS,
+    FAMILIES,
+    GQA,
+    HEADS,
+    SMALL,
+    all_heads,
+    batch,
+    lively,
+    logits,
+    make,
+    masked,
+    sizes,
+    units,
+)
 from transformers import BertConfig, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from pruning_course import Masks, Removal, shrink
@@ -18,23 +32,6 @@ REMOVALS = {
     "both": Removal(neurons={1: [1]}, heads={0: [1], 1: [1]}),
     "no neurons": Removal(neurons={0: range(24)}),
 }
-
-
-def masked(model, removal: Removal):
-    """The model with the numbers of each removed neuron and head set to 0, one by one."""
-    model = copy.deepcopy(model)
-    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in units(model, kind):
-            for unit in gone.get(group.block, ()):
-                for name, rows in group.rows.items():
-                    layer = model.get_submodule(name)
-                    out_in(layer, layer.weight.data)[rows[unit]] = 0
-                    if layer.bias is not None:
-                        layer.bias.data[rows[unit]] = 0
-                for name, columns in group.columns.items():
-                    layer = model.get_submodule(name)
-                    out_in(layer, layer.weight.data)[:, columns[unit]] = 0
-    return model
 
 
 @pytest.mark.parametrize("family", FAMILIES)

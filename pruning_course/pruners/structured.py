@@ -41,7 +41,7 @@ class StructuredPruner(PruningManager):
         min_kept: with `global_pruning`, each block (for blocks: the model) keeps at least this number of units.
 
     Raises ValueError if the target is outside [0, 1] or leaves fewer than `min_kept` units or no block, an option is
-    unknown, the model does not belong to a known family, or `torch.nn.utils.prune` masks a layer.
+    unknown, the model belongs to no known family or to one that has `uncut` units, or `torch.nn.utils.prune` masks it.
     """
 
     def __init__(
@@ -197,6 +197,7 @@ class StructuredPruner(PruningManager):
         return units
 
     def _check_target(self) -> None:
+        self._layout.check_cut(self.structure)
         if not self.global_pruning:
             return
         if self.structure == "layer":
