@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 from helpers.families import DEBERTA, SAMPLES, Sample
-from helpers.models import enliven, masked, sizes
+from helpers.models import enliven, masked, sizes, without_incoming_weights
 
 from pruning_course import MagnitudePruner, Removal, StructuredPruner, load_pruned, prunable_layers, save_pruned, shrink
 from pruning_course.models import FAMILIES, BlockSize, find_layout
@@ -123,18 +123,42 @@ def test_a_shrunk_model_is_saved_and_loaded(name, case, tmp_path):
     assert (logits(name, again) - logits(name, model)).abs().max() == 0.0
 
 
+@pytest.mark.parametrize("name", [name for name, sample in SAMPLES.items() if "neuron" not in sample.uncut])
+def test_what_all_layers_share_can_be_read_by_plain_from_pretrained(name, tmp_path):
+    sample = SAMPLES[name]
+    heads = {block: [1] for block in range(3)} if sample.heads == 2 and "head" not in sample.uncut else {}
+    layers = [] if "layer" in sample.uncut else [0]
+    model = shrink(lively(name), Removal(neurons={block: [block, 4] for block in range(3)}, heads=heads, layers=layers))
+    save_pruned(model, tmp_path / "model")
+    theirs = type(model).from_pretrained(tmp_path / "model").eval()
+    assert sizes(theirs) == sizes(model)
+    assert (logits(name, theirs) - logits(name, model)).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name, case in UNITS if case in ("neurons", "heads")])
+def test_constants_of_removed_units_can_be_folded(name, case):
+    gone = removal(SAMPLES[name], case)
+    model = without_incoming_weights(lively(name), gone)
+    wanted = logits(name, model)
+    if (name, case) == ("qwen2", "heads"):  # the only ones that have a bias for the values and none to take them
+        with pytest.raises(ValueError, match="o_proj has no bias that could take"):
+            shrink(model, gone, fold=True)
+    else:
+        assert (logits(name, shrink(model, gone, fold=True)) - wanted).abs().max() <= 1e-5
+
+
 @pytest.mark.parametrize(("name", "case"), DECODERS)
+@torch.no_grad()
 def test_generation_with_a_cache_is_generation_without(name, case, tmp_path):
     """Prompt and answer are longer than the sliding window of the models that have one."""
     model = shrink(lively(name), removal(SAMPLES[name], case))
-    ids = torch.tensor([[7, 3, 4, 11, 9, 5]])
+    prompt = torch.tensor([[7, 3, 4, 11, 9, 5]])
     some = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    cached = model.generate(ids, **some, use_cache=True)
-    for _ in range(8):
-        ids = torch.cat([ids, model(input_ids=ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
-    assert torch.equal(cached, ids)
+    found = model.generate(prompt, **some, use_cache=True, output_logits=True, return_dict_in_generate=True)
+    wanted = model(input_ids=found.sequences, use_cache=False).logits[:, 5:-1]
+    assert (torch.stack(found.logits, dim=1) - wanted).abs().max() <= 1e-4
     save_pruned(model, tmp_path / "model")
-    assert torch.equal(load_pruned(tmp_path / "model").generate(ids[:, :6], **some), ids)
+    assert torch.equal(load_pruned(tmp_path / "model").generate(prompt, **some), found.sequences)
 
 
 @pytest.mark.parametrize(("name", "structure"), REFUSED)

@@ -115,6 +115,17 @@ def masked(model, removal: Removal):
     return model
 
 
+def without_incoming_weights(model, removal: Removal):
+    """What the lecture calls pruned: the weights that lead into a unit are 0, its biases and columns stay."""
+    model = copy.deepcopy(model)
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind) if gone else ():
+            for name, rows in group.rows.items():
+                layer = model.get_submodule(name)
+                out_in(layer, layer.weight.data)[rows[list(gone.get(group.block, ()))].flatten()] = 0
+    return model
+
+
 def batch():
     torch.manual_seed(1)
     mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
