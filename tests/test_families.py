@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,8 +50,11 @@ def logits(name: str, model) -> torch.Tensor:
     return found[batch["attention_mask"].bool()] if found.dim() == 3 else found
 
 
-def test_every_family_has_a_sample():
-    assert {kind for family in FAMILIES for kind in family.model_types} == {name.partition(",")[0] for name in SAMPLES}
+def test_every_family_has_a_sample_and_is_in_the_table():
+    kinds = {kind for family in FAMILIES for kind in family.model_types}
+    assert kinds == {name.partition(",")[0] for name in SAMPLES}
+    table = (Path(__file__).parents[1] / "docs" / "families.md").read_text()
+    assert all(f"`{kind}`" in table for kind in kinds)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
