@@ -181,8 +181,9 @@ def test_what_cannot_be_cut_is_refused_before_any_work(name, structure):
     assert model.config.to_dict() == config
 
 
-def test_a_deberta_with_a_convolution_keeps_its_layers():
+def test_a_deberta_with_a_convolution_keeps_its_first_layer():
     model = Sample("DebertaV2", DEBERTA | {"conv_kernel_size": 3}).make()
-    with pytest.raises(ValueError, match=r"convolution .* removing a layer could change"):
-        shrink(model, Removal(layers=[1]))
-    shrink(model, Removal(neurons={0: [1]}, heads={2: [0]}))
+    with pytest.raises(ValueError, match=r"convolution .* removing that layer"):
+        shrink(model, Removal(layers=[0]))
+    shrink(model, Removal(neurons={0: [1]}, heads={0: [0]}, layers=[1]))
+    assert [(size.neurons, size.heads) for size in sizes(model)] == [(23, 3), (24, 4)]

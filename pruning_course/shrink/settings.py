@@ -13,11 +13,11 @@ PER_LAYER = ("layer_types", "no_rope_layers")  # lists in a config that have one
 
 
 def check_settings(layout: Layout, removal: Removal) -> None:
-    """Raise ValueError if blocks are to be removed and the others compute something from their own number."""
-    if removal.layers and (getattr(layout.config, "conv_kernel_size", None) or 0) > 0:
+    """Raise ValueError if blocks are to be removed and what the others compute depends on their own number."""
+    if 0 in removal.layers and (getattr(layout.config, "conv_kernel_size", None) or 0) > 0:
         raise ValueError(
-            "A convolution of this model adds to the output of the first layer (conv_kernel_size), so removing a layer "
-            "could change what it computes."
+            "This model adds a convolution to the output of its first layer (conv_kernel_size), so removing that layer "
+            "would change the layer after it."
         )
     if removal.layers and getattr(layout.config, "scale_attn_by_inverse_layer_idx", False):
         raise ValueError(
