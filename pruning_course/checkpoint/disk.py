@@ -54,11 +54,13 @@ class Stored:
         assert self.dtype is not None
         return torch.from_numpy(raw).view(self.dtype).view(self.shape)
 
-    def write(self, tensor: Tensor) -> None:
-        """Write the tensor over the stored one."""
+    def prune(self, keep: Tensor) -> None:
+        """Set the stored numbers to 0 where `keep` is False."""
+        tensor = self.read()
+        zero_unless(tensor, keep)
         with open(self.file, "r+b") as file:
             file.seek(self.offset)
-            file.write(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+            file.write(tensor.view(-1).view(torch.uint8).numpy().data)
 
 
 def prune_file(
@@ -182,13 +184,12 @@ def _apply(
     dense = csr = shrunk = sum(tensor.nbytes for tensor in stored.values())
     pruned = {}
     for name, keep in tqdm(masks, desc="Pruning", unit=" tensors", total=count):
-        tensor = stored[name].read()
-        zero_unless(tensor, keep)
-        stored[name].write(tensor)
+        stored[name].prune(keep)
         pruned[name] = keep.numel() - int(keep.count_nonzero())
-        csr += count_csr_bytes(keep, tensor.itemsize) - tensor.nbytes
+        itemsize = stored[name].nbytes // keep.numel()
+        csr += count_csr_bytes(keep, itemsize) - stored[name].nbytes
         has_bias = name.removesuffix("weight") + "bias" in stored
-        shrunk -= count_cut(keep, torch.ones(len(keep), dtype=torch.bool) if has_bias else None) * tensor.itemsize
+        shrunk -= count_cut(keep, torch.ones(len(keep), dtype=torch.bool) if has_bias else None) * itemsize
     total, masked = sum(sizes.values()), sum(sizes[name] for name in pruned)
     return SparsityReport(
         selected=sum(pruned.values()) / masked,

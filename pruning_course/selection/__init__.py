@@ -46,6 +46,7 @@ def keep_globally(
     threshold = find_threshold(scores, among, removed, dtype, counts)
     for name, tensor in scores.items():
         threshold.apply(tensor, kept_before(among, name, tensor), keep[name])
+        del tensor  # before the next one is computed
     threshold.settle(keep.values())
     return keep
 
@@ -59,7 +60,7 @@ def keep_per_tensor(
     has another shape than its scores; TypeError if scores are not floating point or an earlier mask is not bool.
     """
     _check_request(scores, sparsity)
-    return {name: keep_globally({name: tensor}, sparsity, among)[name] for name, tensor in scores.items()}
+    return {name: keep_globally({name: scores[name]}, sparsity, among)[name] for name in scores}
 
 
 def keep_per_row(
@@ -128,6 +129,7 @@ def _inspect(
         dtype = torch.float64 if tensor.dtype == torch.float64 else dtype
         if dtype == torch.float32:
             counts += count_digits(tensor, kept_before(among, name, tensor), dtype, 0, DIGIT)
+        del tensor  # before the next one is computed
     return located, dtype, counts if dtype == torch.float32 else None
 
 

@@ -14,6 +14,7 @@ from pruning_course.selection.order import as_integers
 
 SHORT = 8  # rows of at most this length are compared pair by pair
 CHUNK = 1 << 21  # numbers at a time, in whole rows
+THREADS_CHUNK = 1 << 23  # numbers at a time, in whole rows, for all threads together
 THREAD_CHUNK = 1 << 18  # numbers at a time, in whole rows, for one thread
 
 
@@ -28,12 +29,15 @@ def keep_highest(rows: Tensor, removed: int, keep: Tensor | None = None) -> Tens
     if removed == 0:
         return torch.ones(rows.shape, dtype=torch.bool, device=rows.device) if keep is None else keep.clone()
     dtype = torch.float64 if rows.dtype == torch.float64 else torch.float32
-    if width > SHORT and rows.device.type == "cpu":
-        return keep_by_partition(rows.detach().to(dtype), removed, keep)
+    by_partition = width > SHORT and rows.device.type == "cpu"
     method = keep_by_pairs if width <= SHORT else keep_by_sorting
     result = torch.empty(rows.shape, dtype=torch.bool, device=rows.device)
-    step = max(1, CHUNK // width)
+    step = max(1, (THREADS_CHUNK if by_partition else CHUNK) // width)
     for part in (slice(start, start + step) for start in range(0, len(rows), step)):
+        if by_partition:
+            earlier = None if keep is None else keep[part]
+            result[part] = keep_by_partition(rows[part].detach().to(dtype), removed, earlier)
+            continue
         integers = as_integers(rows[part], dtype)
         if keep is not None:
             integers |= keep[part].view(torch.int8) - 1  # -1 where it is False, which is below every score

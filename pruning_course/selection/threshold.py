@@ -108,6 +108,7 @@ def find_threshold(
             counts = torch.zeros(BINS, dtype=torch.int64)
             for name, tensor in scores.items():
                 counts += count_digits(tensor, kept_before(among, name, tensor), dtype, low, shift)
+                del tensor  # before the next one is computed
         up_to = counts.cumsum(0)
         chosen = int(torch.searchsorted(up_to, removed, right=True))  # the first bin with more than `removed` up to it
         if chosen == 0:  # more are removed already
