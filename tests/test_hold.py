@@ -1,5 +1,8 @@
 """What is held: gradients, weights and momentum, under any optimizer, or a sentence that says why not."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -126,6 +129,19 @@ def test_momentum_is_forgotten_when_more_is_pruned_and_integers_are_left_alone()
     assert (state["code"] == 7).all() and masks.check()
 
 
+def test_an_optimizer_is_held_once_and_not_kept_alive():
+    model = layer()
+    masks = Masks.apply(model, KEEP)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert masks.hold(optimizer).hold(optimizer).release() == [optimizer]
+    assert not optimizer._optimizer_step_post_hooks and not model.weight._post_accumulate_grad_hooks
+    masks.hold(optimizer)
+    gone = weakref.ref(optimizer)
+    del optimizer
+    gc.collect()
+    assert gone() is None and masks.release() == []
+
+
 def test_frozen_weights_need_no_hold():
     model = nn.Sequential(layer().requires_grad_(False), nn.Linear(1, 1))
     masks = Masks.apply(model, {"0": KEEP[""]})
@@ -157,10 +173,12 @@ def test_callbacks_hold_the_optimizer_of_a_trainer(tmp_path):
     )
     model = Model()
     masks = Masks.apply(model, {"inside": KEEP[""]})
-    Trainer(model, arguments, train_dataset=Rows(), callbacks=[masks.callback()]).train()
+    trainer = Trainer(model, arguments, train_dataset=Rows(), callbacks=[masks.callback()])
+    trainer.train()
     assert masks.check() and (model.inside.weight.grad is None or not model.inside.weight.grad[~KEEP[""]].any())
     assert len(masks.release()) == 1
     model = Model()
     pruner = GradualPruner(model, 0.5, end_epoch=2, steps_per_epoch=2, prune_frequency=1)
-    Trainer(model, arguments, train_dataset=Rows(), callbacks=[trainer_callback(pruner)]).train()
+    trainer = Trainer(model, arguments, train_dataset=Rows(), callbacks=[trainer_callback(pruner)])
+    trainer.train()
     assert pruner.masks.check() and pruner.masks.sparsity == 0.5 and len(pruner.masks.release()) == 1

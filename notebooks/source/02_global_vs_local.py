@@ -44,8 +44,8 @@ if importlib.util.find_spec("pruning_course") is None:
 # %% [markdown]
 # ## Which layers?
 #
-# `prunable_layers` knows the parts of six families of transformers by name: `attention` (query, key, value, output),
-# `ffn` (the feed-forward pair), `encoder` (both) and `all` (every linear layer of the model, the classifier too).
+# `prunable_layers` knows the parts of many families of transformers by name: `attention` (query, key, value, output),
+# `ffn` (the feed-forward pair), `encoder` (both) and `all` (every linear layer and convolution of the model, the classifier too).
 
 # %%
 import pandas as pd

@@ -1,6 +1,7 @@
 """Keep pruned weights at zero while an optimizer trains."""
 
 import warnings
+import weakref
 from collections.abc import Mapping
 from functools import partial
 
@@ -33,7 +34,7 @@ class Hold:
         self._hooks: list[RemovableHandle] = []
         self._watched: set[str] = set()  # names whose gradients are set to 0
         self._warned = False
-        self.optimizers: list[Optimizer] = []
+        self.optimizers: weakref.WeakSet[Optimizer] = weakref.WeakSet()  # their moments take twice the model
 
     def start(self, optimizer: Optimizer) -> None:
         """Hold from the next step of `optimizer` on; an optimizer that accelerate has wrapped is unwrapped.
@@ -56,16 +57,19 @@ class Hold:
                 hook = partial(_zero_gradient, self._keep, name)
                 self._hooks.append(self._parameters[name].register_post_accumulate_grad_hook(hook))
                 self._watched.add(name)
+        if inner in self.optimizers:
+            return
         self._hooks.append(inner.register_step_pre_hook(lambda *_: self._notice(names)))
         self._hooks.append(inner.register_step_post_hook(lambda *_: self.zero_weights()))
-        self.optimizers.append(inner)
+        self.optimizers.add(inner)
         self.forget_momentum()
 
     def end(self) -> list[Optimizer]:
         """Stop holding; return the optimizers that were held."""
         for hook in self._hooks:
             hook.remove()
-        held, self.optimizers = self.optimizers, []
+        held = list(self.optimizers)
+        self.optimizers.clear()
         self._hooks.clear()
         self._watched.clear()
         return held
