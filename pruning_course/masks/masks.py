@@ -116,7 +116,7 @@ class Masks(Mapping[str, Tensor]):
 
     def callback(self) -> "TrainerCallback":
         """Return a callback for a `transformers.Trainer` that holds its optimizer."""
-        return make_callback(self)
+        return make_callback(self.hold, self.reapply)
 
     def check(self) -> Fit:
         """Compare the masks with the weights as they are now, for example after loading a state_dict."""
