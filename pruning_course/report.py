@@ -53,12 +53,15 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
     Warns if `masks` are `Masks` that no longer fit the model: weights that are not 0 any more do not count as pruned,
     and layers that were replaced are left out.
 
-    Raises ValueError if a mask names something that `model` lacks, or does not have the shape of its weight.
+    Raises ValueError if the masks belong to another model, or a mask names something that `model` lacks, or does not
+    have the shape of its weight.
     """
     fit = masks.check() if isinstance(masks, Masks) else Fit({}, ())
     warn_unless(fit, model)
     parameters = masks.parameters if isinstance(masks, Masks) else find_parameters(model, masks)
     owners = find_owners(model, parameters)
+    if parameters and not owners:
+        raise ValueError(f"masks are those of another model than this {type(model).__name__}.")
     masks = {name: masks[name] for name in owners}
     for name, keep in masks.items():
         if keep.shape != parameters[name].shape:
@@ -78,12 +81,12 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
         shrunk -= count_cut(out_in(layer, keep), bias) * parameters[name].itemsize
     return SparsityReport(
         selected=sum(pruned.values()) / max(1, masked),
-        of_all=sum(pruned.values()) / total,
+        of_all=sum(pruned.values()) / max(1, total),
         pruned=sum(pruned.values()),
         revived=sum(fit.revived.values()),
         masked=masked,
         parameters=total,
-        per_layer={name: count / masks[name].numel() for name, count in pruned.items()},
+        per_layer={name: count / max(1, masks[name].numel()) for name, count in pruned.items()},
         bytes_dense=dense,
         bytes_csr=csr,
         bytes_shrunk=shrunk,

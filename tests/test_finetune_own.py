@@ -499,5 +499,5 @@ def test_masks_of_another_model_are_refused_with_ones_own_optimizer():
     model = net()
     masks = Masks.apply(net(), keep_globally(magnitude(prunable_layers(model)), 0.5))
     own = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="none of the masked weights"):
+    with pytest.raises(ValueError, match="masks are those of another model than this Net"):
         fine_tune_after_pruning(model, batched(16), batched(16), masks, FAST, optimizer=own)

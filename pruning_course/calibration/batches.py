@@ -73,6 +73,10 @@ def as_batch(raw: object) -> Batch:
 
     Raises TypeError if `raw` is something else, and ValueError if a mask is not (batch, tokens) or negative.
     """
+    if isinstance(raw, list | tuple) and len(raw) > 2:
+        raise TypeError(
+            f"A batch is a {type(raw).__name__} of {len(raw)}; it must be a pair of inputs and targets, or a dict."
+        )
     if isinstance(raw, list | tuple) and raw:
         named = isinstance(raw[0], Mapping) and len(raw) > 1
         raw = {**raw[0], "labels": raw[1]} if named else raw[0]

@@ -1,66 +1,34 @@
 """Prune a checkpoint on disk, tensor by tensor, without loading the model."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from pruning_course.checkpoint.description import read_json
+from pruning_course.checkpoint.stored import Stored, read_header
 from pruning_course.checkpoint.tensors import WEIGHTS
 from pruning_course.files import written_beside
-from pruning_course.masks.bits import zero_unless
-from pruning_course.models import shorten
+from pruning_course.models import as_patterns, shorten
 from pruning_course.report import SparsityReport, count_csr_bytes, count_cut
 from pruning_course.scores import Scores
 from pruning_course.selection import keep_globally, keep_per_row, keep_per_tensor
 
 INDEX = "model.safetensors.index.json"
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf", "*.onnx")  # dense ones, not copied
-EMBEDDINGS = ("*embed*", "*wte*", "*wpe*", "shared.weight")
-HEADS = ("*lm_head*", "*classifier*", "score.weight", "*.score.weight", "*embed_out*", "output.weight")
+EMBEDDINGS = ("*embed*", "*wte*", "*wpe*", "shared.weight", "*relative_attention_bias*")
+HEADS = (
+    *("*lm_head*", "*classifier*", "score.weight", "*.score.weight", "*embed_out*", "output.weight", "*qa_outputs*"),
+    "*predictions.decoder*",
+)
+QUANTISED = ("*qweight*", "*qzeros*", "*weight_scale*", "*.scales", "*.absmax")
 SELECT = {"tensor": keep_per_tensor, "row": keep_per_row, "model": keep_globally}
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A tensor in a safetensors file: where its bytes are, and what they mean."""
-
-    file: Path
-    offset: int  # bytes from the beginning of the file
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None  # None: not a float
-    nbytes: int
-
-    def read(self) -> Tensor:
-        """Return the tensor in memory of its own, because what is mapped counts as memory while the file is open."""
-        raw = np.fromfile(self.file, dtype=np.uint8, count=self.nbytes, offset=self.offset)
-        assert self.dtype is not None
-        return torch.from_numpy(raw).view(self.dtype).view(self.shape)
-
-    def prune(self, keep: Tensor) -> None:
-        """Set the stored numbers to 0 where `keep` is False."""
-        tensor = self.read()
-        zero_unless(tensor, keep)
-        with open(self.file, "r+b") as file:
-            file.seek(self.offset)
-            file.write(tensor.view(-1).view(torch.uint8).numpy().data)
 
 
 def prune_file(
@@ -91,18 +59,26 @@ def prune_file(
     folder that exists; OSError if the source cannot be read.
     """
     source, target = Path(source), Path(target)
+    prune_layers, exclude = as_patterns("prune_layers", prune_layers), as_patterns("exclude", exclude)
+    if target.is_dir():
+        raise FileExistsError(f"{target} exists already; a folder is never overwritten.")
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"The target {target} is inside the source {source}; it must be next to it or elsewhere.")
     if group not in SELECT:
         raise ValueError(f"group is {group!r}; it can be {', '.join(map(repr, SELECT))}.")
     if not 0 <= target_sparsity <= 1:
         raise ValueError(f"target_sparsity is {target_sparsity}; it must be between 0 and 1.")
     files = _find_files(source)
-    reasons = _choose({name for file in files for name in _read_header(file)}, prune_layers, exclude)
+    names = {name for file in files for name in read_header(file)}
+    if quantised := sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in QUANTISED)):
+        raise ValueError(f"{source} holds quantised weights ({shorten(quantised)}); prune it before it is quantised.")
+    reasons = _choose(names, prune_layers, exclude)
     with written_beside(target, folder=source.is_dir()) as place:
-        _copy(source, place)
+        _copy(source, place, files)
         copies = [place / file.relative_to(source) if source.is_dir() else place for file in files]
-        stored = {name: tensor for file in copies for name, tensor in _read_header(file).items()}
+        stored = {name: tensor for file in copies for name, tensor in read_header(file).items()}
         for name, tensor in stored.items():
-            if len(tensor.shape) < 2 or tensor.dtype is None:
+            if len(tensor.shape) < 2 or tensor.dtype is None or not tensor.nbytes or not name.endswith("weight"):
                 reasons[name] = "not a layer that is known"
         chosen = [name for name in stored if name not in reasons]
         if not chosen:
@@ -114,29 +90,13 @@ def prune_file(
 def _find_files(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
+    if (source / INDEX).is_file() and (source / WEIGHTS).is_file():
+        raise ValueError(f"{source} has {WEIGHTS} and {INDEX}; it must have one of them.")
     if (source / INDEX).is_file():
         return [source / name for name in sorted(set(read_json(source / INDEX).get("weight_map", {}).values()))]
     if (source / WEIGHTS).is_file():
         return [source / WEIGHTS]
     raise ValueError(f"{source} has neither {WEIGHTS} nor {INDEX}.")
-
-
-def _read_header(file: Path) -> dict[str, Stored]:
-    """Return the tensors of a file by name. It begins with the length of a JSON object, which says where they are."""
-    try:
-        with safe_open(file, framework="pt"):  # checks the header and the length of the file
-            pass
-    except SafetensorError as error:
-        raise ValueError(f"{file} is not a valid safetensors file: it is truncated or damaged ({error}).") from error
-    with open(file, "rb") as opened:
-        size = int.from_bytes(opened.read(8), "little")
-        header = json.loads(opened.read(size))
-    header.pop("__metadata__", None)
-    return {
-        name: Stored(file, 8 + size + start, tuple(about["shape"]), DTYPES.get(about["dtype"]), end - start)
-        for name, about in header.items()
-        for start, end in [about["data_offsets"]]
-    }
 
 
 def _choose(names: set[str], prune_layers: Sequence[str], exclude: Sequence[str]) -> dict[str, str]:
@@ -154,9 +114,16 @@ def _choose(names: set[str], prune_layers: Sequence[str], exclude: Sequence[str]
     return reasons | {name: "embedding" for name in names if match(name, EMBEDDINGS)}
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, files: Sequence[Path]) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*OTHER_WEIGHTS))
+
+        def ignore(folder: str, names: list[str]) -> set[str]:
+            others = shutil.ignore_patterns(*OTHER_WEIGHTS)(folder, names)
+            return others | {
+                name for name in names if name.endswith(".safetensors") and Path(folder, name) not in files
+            }
+
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignore)
     else:
         shutil.copyfile(source, target)
 

@@ -21,6 +21,10 @@ def check_batch(raw: object) -> Batch:
     if not isinstance(raw, Mapping):
         raise TypeError(f"A batch is {type(raw).__name__}; it must be {NEEDED}.")
     batch = {name: value for name, value in raw.items() if isinstance(value, Tensor)}
+    for name, value in raw.items():
+        is_text = isinstance(value, str) or (isinstance(value, Sequence) and all(isinstance(one, str) for one in value))
+        if name not in batch and value is not None and not is_text:
+            raise TypeError(f"{name} in a batch is a {type(value).__name__}; it must be a tensor.")
     if "labels" not in batch:
         raise ValueError(f"A batch has only {', '.join(raw) or 'nothing'}; it must be {NEEDED}.")
     labels = batch["labels"]

@@ -1,7 +1,7 @@
 """Train a pruned model again while its masks are held."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from operator import length_hint
 from typing import Any
@@ -78,6 +78,11 @@ def fine_tune_after_pruning(
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
     if accelerator.distributed_type in SPLIT:
         raise ValueError(f"Masks need whole weights in each process; {accelerator.distributed_type} may split them.")
+    for name, loader in {"train_loader": train_loader, "val_loader": val_loader}.items():
+        if config.fine_tune_epochs > 1 and isinstance(loader, Iterator):
+            raise ValueError(
+                f"{name} is a {type(loader).__name__}, which can be read once; every epoch reads it again."
+            )
     identity = _identify(model, masks, config, length_hint(train_loader, 0), optimizer, goal)
     if len(set(gather_object([str(identity)]))) > 1:
         raise ValueError("The processes have different models, masks or settings; all of them need the same.")

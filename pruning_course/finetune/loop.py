@@ -22,7 +22,7 @@ from pruning_course.finetune.labels import compute_f1, find_fault
 from pruning_course.finetune.losses import compute_loss, distillation, run_forward
 from pruning_course.finetune.optimizers import find_trained, make_optimizer, unwrap
 from pruning_course.finetune.predictions import predict_rows
-from pruning_course.masks import Masks, find_parameters
+from pruning_course.masks import Masks
 from pruning_course.models import find_layers, weight_of
 
 CLIP = 1.0  # the norm of the whole gradient
@@ -45,7 +45,7 @@ class Training:
         goal: Goal,
         optimizer: Optimizer | None,
     ):
-        self.model, self.wrapped, self.config = model, wrapped, config
+        self.model, self.wrapped, self.masks, self.config = model, wrapped, masks, config
         self.accelerator, self.goal = accelerator, goal
         self.sets_rate = optimizer is None
         if goal.teacher is not None:
@@ -82,6 +82,8 @@ class Training:
                 self.accelerator.wait_for_everyone()
         if history.has_f1:
             resume.restore(self.model, best)
+            if self.masks is not None:
+                self.masks.reapply()  # they may have grown since the best epoch
         return history
 
     def score(self, loader: Iterable[object], history: History) -> dict[str, float]:
@@ -155,8 +157,11 @@ class Training:
 
 def _hold(model: nn.Module, masks: Masks | None, optimizer: Optimizer) -> None:
     if masks is not None:
+        own = {id(parameter) for parameter in model.parameters()}
+        if any(id(parameter) not in own for parameter in masks.parameters.values()):
+            raise ValueError(f"masks are those of another model than this {type(model).__name__}.")
         trained = {id(parameter) for parameter in find_trained(optimizer, model)}
-        if any(id(parameter) in trained for parameter in find_parameters(model, masks).values()):
+        if any(id(parameter) in trained for parameter in masks.parameters.values()):
             masks.hold(optimizer)
         return
     weights = [weight for weight in map(weight_of, find_layers(model).values()) if weight.requires_grad]

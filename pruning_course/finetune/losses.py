@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits and labels -> the mean over the rows, one number
 
@@ -19,7 +20,10 @@ def run_forward(
 
     Raises TypeError if the model returns no logits.
     """
-    parameters = inspect.signature((inner or model).forward).parameters
+    plain = model if inner is None else inner
+    plain = getattr(plain, "_orig_mod", plain)  # what torch.compile has wrapped
+    plain = plain.module if isinstance(plain, nn.DataParallel | DistributedDataParallel) else plain
+    parameters = inspect.signature(plain.forward).parameters
     takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
     inputs = {name: t for name, t in batch.items() if name in parameters or (takes_any and name != "labels")}
     if not with_labels and "labels" in inputs and parameters["labels"].default is not inspect.Parameter.empty:

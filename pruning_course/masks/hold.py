@@ -48,18 +48,11 @@ class Hold:
                 f"{type(inner).__name__} cannot be held: it must be a torch.optim.Optimizer that initialises its base "
                 "class, because its steps are watched by hooks; hold the optimizer inside it, if it only wraps one."
             )
-        trained = {id(parameter) for group in inner.param_groups for parameter in group["params"]}
-        names = [name for name, parameter in self._parameters.items() if id(parameter) in trained]
-        if not names and any(parameter.requires_grad for parameter in self._parameters.values()):
+        if not self._watch(inner) and any(parameter.requires_grad for parameter in self._parameters.values()):
             raise ValueError("The optimizer trains none of the masked weights, so there is nothing to hold.")
-        for name in names:
-            if name not in self._watched and self._parameters[name].requires_grad:
-                hook = partial(_zero_gradient, self._keep, name)
-                self._hooks.append(self._parameters[name].register_post_accumulate_grad_hook(hook))
-                self._watched.add(name)
         if inner in self.optimizers:
             return
-        self._hooks.append(inner.register_step_pre_hook(lambda *_: self._notice(names)))
+        self._hooks.append(inner.register_step_pre_hook(lambda stepped, *_: self._before_step(stepped)))
         self._hooks.append(inner.register_step_post_hook(lambda *_: self.zero_weights()))
         self.optimizers.add(inner)
         self.forget_momentum()
@@ -96,9 +89,22 @@ class Hold:
                     if is_moment and moment.is_floating_point():
                         zero_unless(moment, keep.to(moment.device))
 
-    def _notice(self, names: list[str]) -> None:
-        """Warn once if pruned weights are not 0 before a step, because then something else has moved them."""
-        name = next((name for name in names if self._keep[name] is not None), None)
+    def _watch(self, optimizer: Optimizer) -> list[str]:
+        """Watch the gradients of the weights that `optimizer` trains, and return their names."""
+        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        names = [name for name, parameter in self._parameters.items() if id(parameter) in trained]
+        for name in names:
+            parameter = self._parameters[name]
+            if name not in self._watched and parameter.requires_grad:
+                hook = partial(_zero_gradient, self._keep, name)
+                self._hooks.append(parameter.register_post_accumulate_grad_hook(hook))
+                self._watched.add(name)
+                _zero_gradient(self._keep, name, parameter)
+        return names
+
+    def _before_step(self, optimizer: Optimizer) -> None:
+        """Watch weights that the optimizer has trained only since; warn once if something else moves weights."""
+        name = next((name for name in self._watch(optimizer) if self._keep[name] is not None), None)
         if name is None or self._warned:
             return
         keep, weight = self._keep[name], self._parameters[name].detach()

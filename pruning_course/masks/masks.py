@@ -1,6 +1,7 @@
 """Masks kept alongside a model, whose weights stay ordinary Parameters throughout."""
 
 import os
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +14,7 @@ from pruning_course.masks.bits import zero_unless
 from pruning_course.masks.callback import make_callback
 from pruning_course.masks.fit import Fit
 from pruning_course.masks.hold import Hold
-from pruning_course.masks.owners import find_owners, find_parameters
+from pruning_course.masks.owners import check_masks, find_owners, find_parameters
 from pruning_course.masks.registry import forget, iterate_masks, refuse_rivals, register
 from pruning_course.masks.storage import load_masks, save_masks
 from pruning_course.masks.torch_masks import take_from_torch
@@ -68,8 +69,8 @@ class Masks(Mapping[str, Tensor]):
         Raises ValueError if a name has no mask here, a mask does not have the shape of its weight, or other masks prune
         one of these weights already; TypeError if a mask is not a bool tensor.
         """
-        for name, mask in keep.items():
-            self._check(name, mask)
+        self._refuse_lost()
+        check_masks(keep, self.parameters)
         refuse_rivals(self, (self._parameters[self._key[name]] for name in keep))
         for name, mask in keep.items():
             name = self._key[name]
@@ -84,9 +85,8 @@ class Masks(Mapping[str, Tensor]):
                 self._removed.remember(name, weight, old, new)
             zero_unless(weight, new)
             self._keep[name] = new
-        model = self._model()
-        if self.pruned and not self._final and model is not None:
-            register(self, model)
+        if self.pruned and not self._final:
+            register(self, [module for module, _ in self._owners().values()])
         self._hold.forget_momentum()
         return self
 
@@ -101,8 +101,7 @@ class Masks(Mapping[str, Tensor]):
         Raises ValueError if `optimizer` trains none of the masked weights, although they are not frozen, or a layer was
         replaced; TypeError if it is not a `torch.optim.Optimizer`.
         """
-        if lost := self._lost():
-            raise ValueError(f"The model no longer has the weights that were masked as {shorten(lost)}.")
+        self._refuse_lost()
         self._hold.start(optimizer)
         return self
 
@@ -111,7 +110,8 @@ class Masks(Mapping[str, Tensor]):
         return self._hold.end()
 
     def reapply(self) -> None:
-        """Set pruned weights to 0.0 again, after something else has changed the weights."""
+        """Set pruned weights to 0.0 again, after something changed them. ValueError if a layer was replaced."""
+        self._refuse_lost()
         self._hold.zero_weights()
 
     def callback(self) -> "TrainerCallback":
@@ -128,12 +128,17 @@ class Masks(Mapping[str, Tensor]):
     def undo(self) -> None:
         """Put the removed values back, bit for bit, and stop holding; weights that were kept stay as they are now.
 
-        Afterwards nothing is pruned. Raises RuntimeError after `finalize`, or if the values were not remembered.
+        Afterwards nothing is pruned; a warning names layers that were replaced meanwhile. Raises RuntimeError after
+        `finalize`, or if the values were not remembered.
         """
         if self._removed is None:
             why = "finalize() has forgotten" if self._final else "remember=False did not keep"
             raise RuntimeError(f"The masks cannot be undone: {why} the removed values.")
         self.release()
+        if lost := self._lost():
+            warnings.warn(
+                f"{shorten(lost)} were replaced after they were masked, so undo cannot reach them.", stacklevel=2
+            )
         for name, weight in self.pruned.items():
             weight.detach().copy_(self._removed.restore(name, weight.detach(), self[name]))
             self._keep[name] = None
@@ -184,20 +189,17 @@ class Masks(Mapping[str, Tensor]):
         """
         return cls.apply(model, take_from_torch(model))
 
-    def _lost(self) -> list[str]:
+    def _owners(self) -> dict[str, tuple[nn.Module, str]]:
         model = self._model()
-        owned = {} if model is None else find_owners(model, self._parameters)
-        return [name for name in self._parameters if name not in owned and model is not None]
+        return {} if model is None else find_owners(model, self._parameters)
 
-    def _check(self, name: str, mask: object) -> None:
-        if name not in self._key:
-            raise ValueError(f"There is no mask for {name!r}; the masks are for {shorten(self)}.")
-        if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-            kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-            raise TypeError(f"The mask of {name!r} is {kind}; masks are torch.bool, True = kept.")
-        shape = tuple(self._parameters[self._key[name]].shape)
-        if mask.shape != shape:
-            raise ValueError(f"The mask of {name!r} is {tuple(mask.shape)}, its weight is {shape}.")
+    def _lost(self) -> list[str]:
+        owners = self._owners()
+        return [name for name in self._parameters if name not in owners and self._model() is not None]
+
+    def _refuse_lost(self) -> None:
+        if lost := self._lost():
+            raise ValueError(f"The model no longer has the weights that were masked as {shorten(lost)}.")
 
     def __getitem__(self, name: str) -> Tensor:
         name = self._key[name]

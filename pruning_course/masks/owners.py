@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from pruning_course.models import check_visible, find_overlaps
+from pruning_course.models import check_visible, find_overlaps, shorten
 
 
 def find_parameters(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:
@@ -41,3 +42,16 @@ def find_owners(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> dic
         for attribute, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
     }
     return {name: places[id(parameter)] for name, parameter in parameters.items() if id(parameter) in places}
+
+
+def check_masks(masks: Mapping[str, object], parameters: Mapping[str, nn.Parameter]) -> None:
+    """Raise ValueError if a mask has no Parameter or another shape, and TypeError if it is not a bool tensor."""
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ValueError(f"There is no mask for {name!r}; the masks are for {shorten(parameters)}.")
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+            kind = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+            raise TypeError(f"The mask of {name!r} is {kind}; masks are torch.bool, True = kept.")
+        if mask.shape != parameters[name].shape:
+            shape = tuple(parameters[name].shape)
+            raise ValueError(f"The mask of {name!r} is {tuple(mask.shape)}, its weight is {shape}.")

@@ -14,27 +14,28 @@ class Pruning(Protocol):
     def pruned(self) -> Mapping[str, nn.Parameter]: ...
 
 
-# Masks refer to the Parameters of a model but not to the model itself, so both are gone when nobody else needs them.
-_of_model: "weakref.WeakKeyDictionary[nn.Module, list[Any]]" = weakref.WeakKeyDictionary()
+# By layers, because a model may be masked through a wrapper that is soon gone. Masks refer to Parameters but not to
+# layers, so both are gone when nobody else needs them.
+_of_layer: "weakref.WeakKeyDictionary[nn.Module, list[Any]]" = weakref.WeakKeyDictionary()
 
 
-def register(masks: Pruning, model: nn.Module) -> None:
-    """Remember that `masks` prune `model`, for as long as the model exists."""
-    of_model = _of_model.setdefault(model, [])
-    if not any(masks is known for known in of_model):
-        of_model.append(masks)
+def register(masks: Pruning, layers: Iterable[nn.Module]) -> None:
+    """Remember that `masks` prune `layers`, for as long as one of these exists."""
+    for layer in layers:
+        of_layer = _of_layer.setdefault(layer, [])
+        if not any(masks is known for known in of_layer):
+            of_layer.append(masks)
 
 
 def forget(masks: Pruning) -> None:
     """Forget masks that prune nothing any more, or that are final."""
-    for model, of_model in _of_model.items():
-        _of_model[model] = [known for known in of_model if known is not masks]
+    for layer, of_layer in _of_layer.items():
+        _of_layer[layer] = [known for known in of_layer if known is not masks]
 
 
 def iterate_masks() -> Iterator[Any]:
-    """Yield all registered masks, those of one model from the oldest on."""
-    for of_model in list(_of_model.values()):
-        yield from of_model
+    """Yield all registered masks, those of one layer from the oldest on."""
+    yield from {id(masks): masks for of_layer in list(_of_layer.values()) for masks in of_layer}.values()
 
 
 def refuse_rivals(masks: Pruning, parameters: Iterable[nn.Parameter]) -> None:

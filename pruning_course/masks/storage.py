@@ -34,5 +34,9 @@ def load_masks(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     masks = {}
     for name, shape in json.loads(metadata[SHAPES]).items():
         count = int(np.prod(shape))
+        if name not in tensors or tensors[name].numel() != -(-count // 8):
+            raise ValueError(
+                f"{os.fspath(path)} is not a valid mask file: the bits of {name!r} are missing or damaged."
+            )
         masks[name] = torch.from_numpy(np.unpackbits(tensors[name].numpy(), count=count).astype(bool)).view(shape)
     return masks

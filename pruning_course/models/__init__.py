@@ -3,6 +3,7 @@
 from pruning_course.models.empty import Constant, HeadlessAttention
 from pruning_course.models.families import FAMILIES, ROLES, STRUCTURES, Family
 from pruning_course.models.layers import (
+    as_patterns,
     bias_of,
     find_adapters,
     find_layers,
@@ -29,6 +30,7 @@ __all__ = [
     "HeadlessAttention",
     "Layout",
     "Units",
+    "as_patterns",
     "bias_of",
     "check_visible",
     "eval_mode",

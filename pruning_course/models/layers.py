@@ -28,14 +28,18 @@ def prunable_layers(
         prune_layers: a role: "all" (every `nn.Linear`, `Conv1D` and `nn.Conv2d`), "attention", "ffn", or "encoder"
             (all layers of the blocks, without embeddings, pooler and classification head); or a list of patterns for
             names, such as ["*.q_proj", "decoder.*"], in which * stands for any characters.
-        include_tied: include weights that share their memory with another parameter, such as GPT-2's `lm_head`.
+        include_tied: include weights that share their memory with another parameter, such as GPT-2's `lm_head`; of
+            several layers with one Parameter, the first.
         exclude: patterns for names to leave out.
         inside: the dotted name of a part of the model; needed for roles if the model has several lists of blocks.
 
     Raises ValueError if the role is unknown, if the model has no blocks of a known family for a role other than "all",
     or several lists of them, if a pattern matches nothing, if no layer is chosen, or if a layer is masked by
-    `torch.nn.utils.prune`.
+    `torch.nn.utils.prune`; TypeError if `exclude` is a string.
     """
+    exclude = as_patterns("exclude", exclude)
+    if not isinstance(prune_layers, str):
+        prune_layers = as_patterns("prune_layers", prune_layers)
     layers = {name: layer for name, layer in find_layers(model).items() if is_inside(name, inside)}
     chosen = _choose(model, layers, prune_layers, inside)
     tied = {} if include_tied else tied_layers(model)
@@ -43,6 +47,8 @@ def prunable_layers(
         _match(pattern, layers, "exclude")
     free = [name for name in chosen if name not in tied]
     kept = {name: layers[name] for name in free if not any(fnmatchcase(name, pattern) for pattern in exclude)}
+    first = {id(layer.weight): name for name, layer in reversed(kept.items())}
+    kept = {name: layer for name, layer in kept.items() if first[id(layer.weight)] == name}
     if not kept:
         why = "" if free or not chosen else f" ({chosen[0]} shares its weight with {tied[chosen[0]]}; see include_tied)"
         raise ValueError(
@@ -82,6 +88,13 @@ def _match(pattern: str, layers: Mapping[str, nn.Module], option: str) -> set[st
     if not names:
         raise ValueError(f"The pattern {pattern!r} in {option} matches no layer; the layers: {shorten(layers)}.")
     return names
+
+
+def as_patterns(option: str, patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns as a tuple. Raises TypeError if they are one string, whose letters would be patterns."""
+    if isinstance(patterns, str):
+        raise TypeError(f"{option} is {patterns!r}; it must be a list of patterns, such as [{patterns!r}].")
+    return tuple(patterns)
 
 
 def find_layers(model: nn.Module) -> dict[str, nn.Module]:

@@ -43,12 +43,12 @@ class MagnitudePruner(PruningManager):
         select = (
             _limit(max_layer_sparsity) if global_pruning or (global_pruning is None and not each) else keep_per_tensor
         )
+        self._most = max_layer_sparsity
         super().__init__(model, target_sparsity, prune_layers, select=select, **options)
-        largest = max(self._shares.values())
-        if not largest <= max_layer_sparsity <= 1:
-            raise ValueError(
-                f"max_layer_sparsity is {max_layer_sparsity}; it must be between the target {largest} and 1."
-            )
+
+    def _check_share(self, largest: float) -> None:
+        if not largest <= self._most <= 1:
+            raise ValueError(f"max_layer_sparsity is {self._most}; it must be between the target {largest} and 1.")
 
     def _mask(self, keep: Mapping[str, Tensor]) -> Masks:
         masks = super()._mask(keep)

@@ -73,11 +73,27 @@ class PruningManager:
         )
         if prune_layers == "all":
             _warn_of_reach(model, self.layers)
-        self.target_sparsity = target_sparsity
-        self._shares = _share_layers(self.layers, target_sparsity)
+        self._target, self._shares = target_sparsity, _share_layers(self.layers, target_sparsity)
+        self._check_share(max(self._shares.values()))
         self.layers = {name: self.layers[name] for name in self._shares}
         self._masks: Masks | None = None
         self._score, self._select, self._remember = score, select, options.get("remember", True)
+
+    @property
+    def target_sparsity(self) -> float | Mapping[str, float]:
+        """The share to remove, or patterns with shares; a number can be set to another number, to prune again."""
+        return self._target
+
+    @target_sparsity.setter
+    def target_sparsity(self, target: float | Mapping[str, float]) -> None:
+        if isinstance(target, Mapping) or isinstance(self._target, Mapping):
+            raise ValueError("target_sparsity has a share for each layer; for other shares, create a new pruner.")
+        self._shares = _share_layers(self.layers, target)
+        self._check_share(target)
+        self._target = target
+
+    def _check_share(self, largest: float) -> None:
+        """Refuse what this pruner cannot reach; any share from 0 to 1 is fine here."""
 
     @property
     def masks(self) -> Masks | None:
@@ -86,6 +102,10 @@ class PruningManager:
 
     @masks.setter
     def masks(self, masks: Masks | None) -> None:
+        if masks is not None and not isinstance(masks, Masks):
+            raise TypeError(f"masks is {type(masks).__name__}; Masks.apply(model, keep) turns it into Masks.")
+        if masks is not None and (missing := set(self.layers) - set(masks)):
+            raise ValueError(f"There is no mask for {shorten(sorted(missing))}, which this pruner prunes.")
         held = self._masks.release() if self._masks is not None and self._masks is not masks else []
         self._masks = masks
         if masks is not None:
@@ -104,6 +124,10 @@ class PruningManager:
         return self._restrict(None)
 
     def _restrict(self, sparsity: float | None) -> Masks:
+        modules = dict(self.model.named_modules())
+        for name, layer in self.layers.items() if self.masks is None else ():
+            if modules.get(name) is not layer:
+                raise ValueError(f"{name} is not the layer that it was when the pruner was created; create a new one.")
         # The share is one of the original count, not a sum of increments, so that rounding errors do not add up.
         return self._mask(self._keep(self.scores(), sparsity))
 
@@ -135,8 +159,8 @@ class PruningManager:
         total = {name: weight_of(layer).numel() for name, layer in self.layers.items()}
         kept = {name: int(self.masks[name].count_nonzero()) for name in total} if self.masks else total
         return {
-            "overall": 1 - sum(kept.values()) / sum(total.values()),
-            "per_layer": {name: 1 - kept[name] / total[name] for name in total},
+            "overall": 1 - sum(kept.values()) / max(1, sum(total.values())),
+            "per_layer": {name: 1 - kept[name] / max(1, total[name]) for name in total},
             "zero_params": sum(total.values()) - sum(kept.values()),
             "nonzero_params": sum(kept.values()),
             "total_params": sum(total.values()),
@@ -161,6 +185,8 @@ class PruningManager:
 def _share_layers(layers: Mapping[str, nn.Module], target: float | Mapping[str, float]) -> dict[str, float]:
     """Return the share to remove of each layer; with patterns, only of layers that one of them matches."""
     shares: dict[str, float] = {}
+    if target == {}:
+        raise ValueError("target_sparsity is empty; it must be a share, or patterns with shares.")
     for pattern, share in (target if isinstance(target, Mapping) else {"*": target}).items():
         if not 0 <= share <= 1:
             raise ValueError(f"target_sparsity is {target}; a share must be between 0 and 1.")

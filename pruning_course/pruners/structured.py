@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack, cast
 
+import torch
 from torch import Tensor, nn
 
 from pruning_course.counts import is_count
@@ -58,13 +59,9 @@ class StructuredPruner(PruningManager):
             raise ValueError("target_sparsity has a share for each layer, but units are pruned by one number.")
         _check_choice("structure", structure, ROLES)
         _check_choice(f"importance for {STRUCTURES[structure]}", importance, IMPORTANCES[structure])
-        role, units = ROLES[structure], STRUCTURES[structure]
-        roles = dict.fromkeys(("all", "encoder", role))
-        if not isinstance(prune_layers, str) or prune_layers not in roles:
-            raise ValueError(
-                f"prune_layers is {prune_layers!r}, which has no {units}; for {units} it can be "
-                f"{', '.join(map(repr, roles))}."
-            )
+        role = ROLES[structure]
+        roles = [*dict.fromkeys(("all", "encoder", role))]
+        _check_choice(f"prune_layers for {STRUCTURES[structure]}", prune_layers, roles)
         if not is_count(min_kept, 0):
             raise ValueError(f"min_kept is {min_kept!r}; it must be a whole number of at least 0.")
         if options.get("exclude") and structure == "layer":
@@ -119,9 +116,12 @@ class StructuredPruner(PruningManager):
         """
         self._check_not_shrunk("prune")
         self._kept_units = self._select_units(self.scores(), self._kept_units)
+        return self._mask(dict(self._make_masks()))
+
+    def _make_masks(self) -> Iterable[tuple[str, Tensor]]:
         if self.structure == "layer":
-            return self._mask(mask_blocks(self.layers, self._layout, self._kept_units["layers"]))
-        return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
+            return mask_blocks(self.layers, self._layout, self._kept_units["layers"]).items()
+        return mask_units(self.layers, self._find_units(), self._kept_units).items()
 
     def _select_units(self, scores: Mapping[str, Tensor], earlier: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.global_pruning:
@@ -150,8 +150,12 @@ class StructuredPruner(PruningManager):
         divides attention scores by the number of the block.
         """
         self._check_not_shrunk("shrink")
-        if self.masks is None:
+        if self.masks is None or not self._kept_units:
             raise RuntimeError("Nothing is pruned yet; call prune() before shrink().")
+        if any(
+            not torch.equal(self.masks[name], keep.to(self.masks[name].device)) for name, keep in self._make_masks()
+        ):
+            raise RuntimeError("The masks are no longer those of prune(); call it again before shrink().")
         counts = self.get_sparsity()
         shrink(self.model, self.removal, inside=self._inside)
         self.masks.release()
@@ -214,6 +218,6 @@ class StructuredPruner(PruningManager):
             raise RuntimeError(f"The model is shrunk already, so {call}() is no longer possible.")
 
 
-def _check_choice(what: str, choice: str, known: Iterable[str]) -> None:
+def _check_choice(what: str, choice: object, known: Iterable[str]) -> None:
     if choice not in known:
         raise ValueError(f"{what} is {choice!r}; it can be {', '.join(map(repr, known))}.")

@@ -53,6 +53,7 @@ class WandaPruner(PruningManager):
         batch_tokens: int = 8192,
         **options: Unpack[PrunerOptions],
     ):
+        self.group = group
         super().__init__(model, _resolve_target(target_sparsity, group), prune_layers, **options)
         convolutions = [name for name, layer in self.layers.items() if isinstance(layer, nn.Conv2d)]
         if convolutions:
@@ -60,12 +61,15 @@ class WandaPruner(PruningManager):
         self._select = partial(_keep_in_groups, self.layers, group)
         self._leave_out_uncalled()
         InputSums((), norm)  # raises for an unknown norm now
-        self.group = group
         self.norm = norm
         self.sequential = sequential
         self.batch_tokens = batch_tokens
         self.norms: InputNorms | None = None
         self._samples: list[Batch] | None = None
+
+    def _check_share(self, largest: float) -> None:
+        if self.group not in ("row", "tensor"):
+            _resolve_target(largest, self.group)
 
     def _leave_out_uncalled(self) -> None:
         """Leave out layers whose inputs hooks cannot see: nn.MultiheadAttention multiplies by their weights itself."""

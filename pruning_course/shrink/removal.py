@@ -54,6 +54,9 @@ class Removal:
 
 
 def _sort(what: str, integers: Iterable[int], block: int | None = None) -> tuple[int, ...]:
+    integers = list(integers)
+    if any(isinstance(number, bool) for number in integers):
+        raise TypeError(f"The {LABELS[what]} to remove are numbers, not a mask of True and False.")
     numbers = sorted(map(index, integers))
     twice = [number for number, times in Counter(numbers).items() if times > 1]
     if twice:

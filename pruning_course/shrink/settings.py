@@ -61,7 +61,8 @@ def _own_config(model: nn.Module, layout: Layout) -> Any:
     tower = ([name for name in around if isinstance(modules[name], PreTrainedModel)] or around)[-1]
     for name, module in modules.items():
         config: Any = getattr(module, "config", None)
-        if config is layout.config and (name in around or is_inside(name, tower)):
+        same = config is layout.config or (name in around and type(config) is type(layout.config))
+        if same and (name in around or is_inside(name, tower)):
             module.config = own
         elif name in around and (
             parts := [part for part, value in vars(config or own).items() if value is layout.config]
