@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from helpers.classifier import save_classifier, save_csv
+from helpers.processes import PATIENCE, run_python, started
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -70,9 +71,9 @@ def test_a_killed_sweep_ends_as_one_that_was_not(own, whole, tmp_path):
     folder = tmp_path / "killed"
     command = [sys.executable, "-m", "pruning_course", *arguments(own, folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    when_done(folder, 2, process.kill).join()
-    assert process.wait() == (1 if os.name == "nt" else -signal.SIGKILL)
+    with started(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        when_done(folder, 2, process.kill).join()
+        assert process.wait(PATIENCE) == (1 if os.name == "nt" else -signal.SIGKILL)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
     assert 2 <= len(before) < len(whole)
     assert CliRunner().invoke(app, arguments(own, folder)).exit_code == 0
@@ -187,7 +188,7 @@ def test_two_processes_give_what_one_gives(own, whole, tmp_path, monkeypatch):
 
 def test_a_missing_package_is_named_with_its_extra(own, tmp_path):
     code = "import sys; sys.modules['joblib'] = None; from pruning_course.__main__ import app; app(sys.argv[1:])"
-    process = subprocess.run([sys.executable, "-c", code, *arguments(own, tmp_path)], capture_output=True, text=True)
+    process = run_python("-c", code, *arguments(own, tmp_path))
     assert process.returncode == 1 and process.stderr == (
         "joblib is not installed; it comes with the extra 'course': run `pip install 'pruning-course[course]'`.\n"
     )

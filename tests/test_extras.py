@@ -1,7 +1,5 @@
-import subprocess
-import sys
-
 import pytest
+from helpers.processes import run_python
 
 from pruning_course.extras import extra
 
@@ -29,6 +27,6 @@ def test_another_error_passes():
 )
 def test_a_room_says_which_extra_it_needs(missing, code):
     code = f"import sys; sys.modules[{missing!r}] = None; {code}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     message = f"ImportError: {missing} is not installed; it comes with the extra 'course'"
     assert done.stderr.strip().splitlines()[-1].startswith(message)

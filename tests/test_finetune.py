@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 
@@ -9,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from helpers.models import make
+from helpers.processes import run_python
 from helpers.training import FAST, Killed, Net, batched, half, net, same, samples, state
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
@@ -451,14 +450,7 @@ def launch(tmp_path):
     command = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
     command = [*command.split(), "--dynamo_backend", "no", "--main_process_port", "0"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.run(
-        [sys.executable, *command, tmp_path / "script.py", folder, tmp_path],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_python(*command, tmp_path / "script.py", folder, tmp_path, env=environment)
 
 
 def test_two_processes_of_accelerate_come_out_as_one(tmp_path):

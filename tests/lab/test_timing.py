@@ -1,10 +1,9 @@
 import os
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
+from helpers.processes import run_python
 
 from pruning_course.lab import milliseconds
 
@@ -50,13 +49,9 @@ def test_a_gpu_has_finished_before_the_clock_is_read(monkeypatch):
 
 def without_gpu(code):
     """What a Python of its own writes that runs `code` with a CUDA toolkit and no GPU."""
-    done = subprocess.run(
-        [sys.executable, "-c", CUDA_BUILD_WITHOUT_GPU + code],
-        env=os.environ | {"CUDA_HOME": "/usr/local/cuda"},
-        capture_output=True,
-        text=True,
+    done = run_python(
+        "-c", CUDA_BUILD_WITHOUT_GPU + code, env=os.environ | {"CUDA_HOME": "/usr/local/cuda"}, check=True
     )
-    assert done.returncode == 0, done.stderr
     return done.stderr
 
 

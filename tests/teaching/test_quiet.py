@@ -1,10 +1,9 @@
 """Importing `pruning_course.teaching` makes transformers quiet, whichever comes first."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+from helpers.processes import run_python
 
 TEACHING, TRANSFORMERS = "import pruning_course.teaching", "import transformers"
 LEVEL = "from transformers.utils import logging; print(logging.get_verbosity(), logging.is_progress_bar_enabled())"
@@ -14,9 +13,7 @@ def level(*lines, **variables):
     """Transformers' verbosity (40 is ERROR, 30 WARNING) and whether it draws bars, in a Python of its own."""
     ours = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "TOKENIZERS_PARALLELISM")
     environment = {name: value for name, value in os.environ.items() if name not in ours} | variables
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join([*lines, LEVEL])], env=environment, capture_output=True, text=True, check=True
-    )
+    done = run_python("-c", "\n".join([*lines, LEVEL]), env=environment, check=True)
     return done.stdout.split()
 
 
