@@ -1,3 +1,5 @@
+from functools import lru_cache
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -121,24 +123,28 @@ def test_a_higher_sparsity_contains_the_lower(scores, a, b):
     assert not (high & ~low).any()
 
 
-MANY = 3 * 2**20 + 5  # above this size a sample says where the threshold is
+MANY = 2**21 + 5  # so many that a sample says where the threshold is, and each half has several chunks
+
+
+@lru_cache
+def large_scores(kind):
+    """MANY scores, and their places from the lowest to the highest, among equals the later ones first."""
+    scores = torch.randn(MANY, generator=torch.Generator().manual_seed(0)).abs()
+    if kind == "few values":
+        scores = (scores * 2).floor()
+    if kind == "sample misleads":
+        scores[::16] = 1000.0
+    return scores, MANY - 1 - torch.sort(scores.flip(0), stable=True).indices
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.97])
 @pytest.mark.parametrize("kind", ["normal", "few values", "sample misleads"])
 def test_large_tensors_are_exact_wherever_the_sample_points(kind, share):
-    generator = torch.Generator().manual_seed(0)
-    scores = torch.randn(MANY, generator=generator).abs()
-    if kind == "few values":
-        scores = (scores * 2).floor()
-    if kind == "sample misleads":
-        scores[::16] = 1000.0
+    scores, order = large_scores(kind)
     keep = keep_globally({"a": scores[: MANY // 2], "b": scores[MANY // 2 :]}, share)
     keep = torch.cat([keep["a"], keep["b"]])
-    removed = round(share * MANY)
-    order = torch.sort(scores.flip(0), stable=True).indices  # among equals the later ones first
     expected = torch.ones(MANY, dtype=torch.bool)
-    expected[MANY - 1 - order[:removed]] = False
+    expected[order[: round(share * MANY)]] = False
     assert torch.equal(keep, expected)
 
 
