@@ -1,6 +1,7 @@
 """The exercises: each check accepts its solution, and tells each known mistake, and each accident, from the others."""
 
 import ast
+import copy
 import inspect
 import re
 import sys
@@ -59,6 +60,58 @@ def test_a_known_mistake_is_named(name, number):
     assert not verdict.passed
     assert verdict.message.endswith(mistake.says)
     assert verdict.hint
+
+
+# For each known mistake, a letter for each case: right, a wrong answer, or an error that the case does not want (x).
+PATTERNS = {
+    "keep_half": "www www wrw www",
+    "keep_exactly": "rwwrrwr rwwrrrw rrrwrrr rwwrrrr rrrrwrr wwwwwww",
+    "current_weight": "wr ww ww",
+    "state_to_save": "ww ww wr ww",
+    "bytes_on_disk": "rwwww wwwwr wwwww rwrrr rrrwr",
+    "five_against_five": "w w w",
+    "ffn_share": "wwr www www wwr",
+    "selected_sparsity": "wrw rww rrw www",
+    "attention_layers": "www rww wrr wrr",
+    "untied": "wrrw rwww rrrw rrwr",
+    "slow_fast_slow": "w w w w",
+    "fast_then_slow": "rwww rwwr rwwr",
+    "cubic_sparsity": "wwwrrr wrrrwx rrwrrr rrwrrr",
+    "pruning_steps": "wwrw wwrw rrwr wwrw",
+    "forty_to_sixty": "w w w",
+    "fraction_to_remove": "wrwrrr rrrrxw rrrrrw wwwrrr",
+    "sparsity_after": "wwwr wwwr wwww",
+    "wanda_rescues": "w w w",
+    "wanda_scores": "www rwr www www www www",
+    "keep_per_output": "wwwwr wwwrr rwwwr wwwrr",
+    "keep_two_of_four": "wrr wrr rrw wwr",
+    "remove_neurons": "wrw wrw wrw www",
+    "silence_head": "wwr www www wwr",
+    "remove_head": "www wwr www wrw wwr",
+    "step_and_hold": "ww wr ww ww",
+    "best_weights": "wrww rrww wwwr rrrx",
+    "winning_ticket": "www wwr wwr www",
+    "structured_or_not": "w w w w w w",
+    "choose_and_report": "wr ww wr",
+    "checked_options": "rrwww rrwwr rrrrx rrwww",
+}
+
+
+def pattern(check, function) -> str:
+    """A letter for each case: r, w or x, as in PATTERNS."""
+    alone, letters = copy.copy(check), ""
+    alone.mistakes = []
+    for case in check.cases:
+        alone.cases = [case]
+        verdict = alone(function)
+        letters += "r" if verdict.passed else "x" if "it raises" in verdict.message else "w"
+    return letters
+
+
+@every_check
+def test_a_known_mistake_is_wrong_where_it_should_be_and_nowhere_else(name):
+    found = [pattern(CHECKS[name], mistake.function) for mistake in CHECKS[name].mistakes]
+    assert found == PATTERNS[name].split()
 
 
 @every_check
