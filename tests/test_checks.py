@@ -114,6 +114,43 @@ def test_a_known_mistake_is_wrong_where_it_should_be_and_nowhere_else(name):
     assert found == PATTERNS[name].split()
 
 
+def _real(inputs, mask):
+    return inputs if mask is None else inputs[mask]
+
+
+def _root(squares, dim=0):
+    return squares.square().sum(dim).sqrt()
+
+
+def _each_row(scores, share):
+    keep = torch.ones_like(scores, dtype=torch.bool)
+    later_first = scores.shape[-1] - 1 - scores.flip(-1).argsort(dim=-1, stable=True)
+    return keep.scatter(-1, later_first[..., : round(share * scores.shape[-1])], False)
+
+
+def _half_of_each_row(scores):
+    if scores.shape[1] % 4:
+        raise ValueError("4 does not divide the rows")
+    return _each_row(scores, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "answer"),
+    [
+        ("wanda_scores", 0, lambda weight, inputs, mask: weight.abs() * _root(inputs, 1).mean(0)),
+        ("wanda_scores", 1, lambda weight, inputs, mask: weight.abs() * _root(inputs.reshape(-1, 2))),
+        ("wanda_scores", 3, lambda weight, inputs, mask: weight * _root(_real(inputs, mask))),
+        ("wanda_scores", 4, lambda weight, inputs, mask: weight.abs() * _real(inputs, mask).norm(1, dim=0)),
+        ("wanda_scores", 5, lambda weight, inputs, mask: weight.abs() * _root(_real(inputs, mask)) ** 2),
+        ("keep_exactly", 4, _each_row),
+        ("keep_two_of_four", 0, _half_of_each_row),
+    ],
+)
+def test_the_same_mistake_written_by_somebody_else_is_named(name, number, answer):
+    verdict = CHECKS[name](answer)
+    assert not verdict.passed and verdict.message.endswith(CHECKS[name].mistakes[number].says)
+
+
 @every_check
 def test_there_are_three_known_mistakes_and_their_messages_differ(name):
     messages = {mistake.says for mistake in CHECKS[name].mistakes}
