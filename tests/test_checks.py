@@ -32,6 +32,7 @@ from pruning_course.schedules import exponential  # noqa: E402
 from pruning_course.teaching import checks, solutions  # noqa: E402
 from pruning_course.teaching.checks import CHECKS, Verdict, progress  # noqa: E402
 from pruning_course.teaching.checks.check import AS_FOUND, IMPORTED, NEARLY_AS_FOUND  # noqa: E402
+from pruning_course.teaching.checks.compare import difference, difference_untold  # noqa: E402
 from pruning_course.teaching.notebook_map import STOPS  # noqa: E402
 from tools import notebooks  # noqa: E402
 
@@ -263,6 +264,15 @@ def _kth(scores, share):
 )  # fmt: skip
 def test_another_wrong_answer_gets_a_fitting_sentence(name, answer, words):
     assert words in CHECKS[name](answer).message
+
+
+def test_of_two_dicts_the_entries_that_differ_are_shown():
+    given, wanted = {"a": 1.0, "b": [0.25, True], "c": 3}, {"a": 1, "b": [0.5, True], "c": 2}
+    assert difference(given, wanted) == "b: expected [0.5, True], got [0.25, True]; c: expected 2, got 3."
+    assert difference({"it fits": False, "it is new": True}, {"it fits": True, "it is new": True}) == (
+        "this does not hold: it fits."
+    )
+    assert difference_untold(given, wanted) == "not right yet: b; c."
 
 
 @pytest.mark.parametrize("name", ["five_against_five", "forty_to_sixty", "structured_or_not"])

@@ -220,6 +220,22 @@ def test_a_run_of_each_method(own, method):
     assert without_seconds(execute(settings, own)) == without_seconds(result)
 
 
+def test_the_pruner_is_told_the_number_of_finished_steps():
+    steps = []
+
+    class Pruner:
+        def step(self, done):
+            steps.append(done)
+
+    batches = [{"x": torch.tensor(place)} for place in range(3)]
+    loader, seen = one_run.WhilePruning(batches, 2, Pruner()), []
+    for batch in loader:
+        assert list(range(1, len(seen) + 1)) == steps  # not before the step on the last batch
+        seen.append(int(batch["x"]))
+    assert steps == [1, 2, 3, 4, 5, 6] and len(loader) == 6
+    assert sorted(seen[:3]) == sorted(seen[3:]) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -203,6 +203,24 @@ def test_a_cluster_needs_dask(own, tmp_path, monkeypatch):
     assert result.exit_code == 1 and "run `pip install 'pruning-course[cluster]'`." in result.stderr
 
 
+def test_a_cluster_without_a_worker_is_not_waited_for_forever(own, tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(many_runs, "PATIENCE", 0.5)
+    sweep, errors = Sweep({"sweep": [Settings()]}, own, tmp_path), []
+
+    def run():
+        with pytest.raises(OSError) as error:
+            sweep.run(scheduler=cluster.scheduler_address)
+        errors.append(str(error.value))
+
+    with LocalCluster(n_workers=0, processes=False, host="127.0.0.1", dashboard_address=None) as cluster:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert errors == ["Only 0/1 workers arrived after 0.5"]
+
+
 def deadly(run: Settings, source: Source) -> None:
     psutil.Process().kill()
 

@@ -90,6 +90,11 @@ def test_a_caller_who_jumps_over_the_end_still_gets_the_target():
 def test_half_an_epoch():
     pruner = GradualPruner(weights(), 0.5, start_epoch=0.5, end_epoch=1.5, steps_per_epoch=10, prune_frequency=1)
     assert (pruner.start_step, pruner.end_step) == (5, 15)
+    pruner = GradualPruner(weights(), 0.5, start_epoch=0.29, end_epoch=0.58, steps_per_epoch=100)
+    assert (pruner.start_step, pruner.end_step) == (
+        29,
+        58,
+    )  # times 100 they are 28.999999999999996 and 57.99999999999999
 
 
 def test_locally_every_layer_loses_its_share():
@@ -161,6 +166,10 @@ def test_prune_goes_to_the_target_at_once_and_undo_starts_again():
     assert all(torch.equal(original[name], tensor) for name, tensor in model.state_dict().items())
     pruner.step(20)
     assert pruner.get_sparsity()["zero_params"] == 30
+    short = GradualPruner(weights(), 0.6, end_epoch=1, steps_per_epoch=1)
+    assert short.step(1) and not short.step(1)
+    short.undo()
+    assert short.step(1) and short.get_sparsity()["zero_params"] == 30
 
 
 @pytest.mark.parametrize(
