@@ -214,7 +214,7 @@ def test_a_cluster_without_a_worker_is_not_waited_for_forever(own, tmp_path, mon
             sweep.run(scheduler=cluster.scheduler_address)
         errors.append(str(error.value))
 
-    with LocalCluster(n_workers=0, processes=False, host="127.0.0.1", dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         thread.join(30)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.models import DECODERS, FAMILIES, GQA, HEADS, SMALL, all_heads, lively, logits, make, sizes, units
+from torch import nn
 from torch.nn.functional import gelu
 from transformers import BertConfig, BertModel, EncoderDecoderModel, LlamaConfig, LlamaForCausalLM
 from transformers.pytorch_utils import Conv1D
@@ -69,6 +70,7 @@ def test_constants_of_half_precision_are_added_in_single():
     with torch.no_grad():
         block.intermediate.dense.weight[[1, 5]] = 0
         block.intermediate.dense.bias[[1, 5]] = torch.tensor([1.5, -0.75]).bfloat16()
+        block.output.dense.bias.copy_(torch.linspace(-0.1, 0.1, 16))
     inner, outer = block.intermediate.dense.bias[[1, 5]].float(), block.output.dense.weight[:, [1, 5]].float()
     expected = (block.output.dense.bias.float() + outer @ gelu(inner)).bfloat16()
     shrink(model, Removal(neurons={0: [1, 5]}), fold=True)
@@ -78,7 +80,14 @@ def test_constants_of_half_precision_are_added_in_single():
 def test_the_config_of_another_part_of_the_model_stays():
     decoder = BertModel(BertConfig(**SMALL, is_decoder=True, add_cross_attention=True))
     model = EncoderDecoderModel(encoder=BertModel(BertConfig(**SMALL)), decoder=decoder)
-    shrink(model, Removal(layers=[0], neurons={1: [0]}), inside="encoder")
+    removal = Removal(layers=[0], neurons={1: [0]})
+    shrink(model, removal, inside="encoder")
     assert model.encoder.encoder.config.num_hidden_layers == 1
     for config in (model.config.decoder, decoder.config, decoder.encoder.config):
         assert (config.num_hidden_layers, config.intermediate_size) == (2, 24)
+
+    shared = BertConfig(**SMALL)
+    towers = nn.ModuleDict({"left": BertModel(shared), "right": BertModel(shared)})
+    shrink(towers, removal, inside="left")
+    found = [towers[name].config.num_hidden_layers for name in towers]
+    assert found == [1, 2] and towers["right"].encoder.config is shared
