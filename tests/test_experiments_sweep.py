@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from helpers.classifier import save_classifier, save_csv
-from helpers.processes import PATIENCE, run_python, started
+from helpers.processes import PATIENCE, started
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -188,10 +188,11 @@ def test_two_processes_give_what_one_gives(own, whole, tmp_path, monkeypatch):
     assert results(tmp_path).items() <= whole.items() and len(results(tmp_path)) == 4
 
 
-def test_a_missing_package_is_named_with_its_extra(own, tmp_path):
-    code = "import sys; sys.modules['joblib'] = None; from pruning_course.__main__ import app; app(sys.argv[1:])"
-    process = run_python("-c", code, *arguments(own, tmp_path))
-    assert process.returncode == 1 and process.stderr == (
+def test_a_missing_package_is_named_with_its_extra(own, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    monkeypatch.delitem(sys.modules, "pruning_course.experiments.sweep")
+    result = CliRunner().invoke(app, arguments(own, tmp_path))
+    assert result.exit_code == 1 and result.stderr == (
         "joblib is not installed; it comes with the extra 'course': run `pip install 'pruning-course[course]'`.\n"
     )
 

@@ -1,3 +1,5 @@
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,11 +88,13 @@ def test_it_names_what_is_missing(name):
     assert f'pip install "{name}' in done.stdout
 
 
-def test_without_typer_there_is_no_command_line_and_one_sentence_says_so():
-    code = "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('pruning_course', run_name='__main__')"
-    done = run_python("-c", code)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("typer is not installed; it comes with the extra 'course': run `pip install")
+def test_without_typer_there_is_no_command_line_and_one_sentence_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "typer", None)
+    for name in ("pruning_course.__main__", "pruning_course.experiments.commands"):
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("pruning_course", run_name="__main__")
+    assert end.value.code.startswith("typer is not installed; it comes with the extra 'course': run `pip install")
 
 
 def test_without_torch_a_name_of_the_library_is_one_sentence():
