@@ -1,5 +1,6 @@
 import math
 from dataclasses import asdict
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -236,6 +237,12 @@ def test_the_pruner_is_told_the_number_of_finished_steps():
     assert sorted(seen[:3]) == sorted(seen[3:]) == [0, 1, 2]
 
 
+@cache
+def train_loss(own, **change) -> list[float]:
+    base = {"prune_method": "gradual", "fine_tune_epochs": 4, "learning_rate": 1e-2, "train_texts": 48}
+    return execute(Settings(**base | change), own)["history"]["train_loss"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -251,9 +258,7 @@ def test_the_pruner_is_told_the_number_of_finished_steps():
     ids=lambda change: next(iter(change)),
 )
 def test_every_setting_has_an_effect(own, change):
-    base = {"prune_method": "gradual", "fine_tune_epochs": 4, "learning_rate": 1e-2, "train_texts": 48}
-    histories = [execute(Settings(**settings), own)["history"]["train_loss"] for settings in (base, base | change)]
-    assert histories[0] != histories[1]
+    assert train_loss(own) != train_loss(own, **change)
 
 
 def test_structured_runs_choose_by_the_norm_or_by_the_gradient(own, monkeypatch):
