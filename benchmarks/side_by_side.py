@@ -2,7 +2,7 @@
 
 import json
 import os
-import resource
+import runpy
 import statistics
 import subprocess
 import sys
@@ -11,7 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-BUILD = Path(__file__).resolve().parents[1] / "build"
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+# From the file: other libraries' environments lack the package, and importing it would load more than they need.
+peak_mebibytes = runpy.run_path(str(ROOT / "pruning_course/lab/memory.py"))["peak_mebibytes"]
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TQDM_DISABLE": "1",
@@ -73,7 +76,7 @@ def print_ratio(runs: Runs, ours: str, other: str, *columns: str) -> None:
 
 def peak() -> float:
     """The most memory that this process has held so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak_mebibytes() * 2**20 / 1e6
 
 
 def _run(*command: str) -> str:

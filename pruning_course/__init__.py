@@ -4,7 +4,7 @@ __version__ = "1.0.0"
 
 try:
     from pruning_course.calibration import InputNorms, input_norms
-    from pruning_course.checkpoint import load_pruned, save_pruned
+    from pruning_course.checkpoint import load_pruned, prune_file, save_pruned
     from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
     from pruning_course.masks import Masks
     from pruning_course.models import prunable_layers
@@ -55,6 +55,7 @@ __all__ = [
     "keep_per_tensor",
     "load_pruned",
     "prunable_layers",
+    "prune_file",
     "rewind",
     "save_pruned",
     "shrink",

@@ -72,8 +72,10 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
     csr = shrunk = dense
     for name, keep in masks.items():
         if keep.dim() >= 2:
-            csr += _count_csr_bytes(keep, parameters[name].itemsize) - parameters[name].nbytes
-        shrunk -= _count_cut(owners[name][0], name, masks) * parameters[name].itemsize
+            csr += count_csr_bytes(keep, parameters[name].itemsize) - parameters[name].nbytes
+        layer, _ = owners[name]
+        bias = None if getattr(layer, "bias", None) is None else masks.get(f"{name}.bias", keep.new_ones(()))
+        shrunk -= count_cut(out_in(layer, keep), bias) * parameters[name].itemsize
     return SparsityReport(
         selected=sum(pruned.values()) / max(1, masked),
         of_all=sum(pruned.values()) / total,
@@ -103,19 +105,23 @@ def multiply_adds(model: nn.Module, batch: object) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _count_csr_bytes(keep: Tensor, itemsize: int) -> int:
-    """Count the bytes of a matrix (out, ...), where a filter of a convolution is a row."""
+def count_csr_bytes(keep: Tensor, itemsize: int) -> int:
+    """Count the bytes of the numbers in `keep` (out, ...) as values, columns and row starts; a filter is a row."""
     return int(keep.count_nonzero()) * (itemsize + INDEX_BYTES) + (len(keep) + 1) * INDEX_BYTES
 
 
-def _count_cut(layer: nn.Module, name: str, masks: Mapping[str, Tensor]) -> int:
-    """Count the masked numbers that are in rows or columns (of a convolution: filters or channels) to be cut out."""
-    keep = masks[name]
+def count_cut(keep: Tensor, bias: Tensor | None) -> int:
+    """Count the numbers in rows or columns (of a convolution: filters or channels) that can be cut out.
+
+    Args:
+        keep: bool (out, in, ...), or a vector, whose pruned numbers can all be cut out.
+        bias: which biases are kept, bool (out,); None if there are none. The output of a row without weights is its
+            bias, so the row is needed for as long as that is kept.
+    """
     if keep.dim() < 2:
         return keep.numel() - int(keep.count_nonzero())
-    matrix = out_in(layer, keep.flatten(2).any(2) if keep.dim() > 2 else keep)
+    matrix = keep.flatten(2).any(2) if keep.dim() > 2 else keep
     rows, columns = matrix.any(1), matrix.any(0)
-    if getattr(layer, "bias", None) is not None:
-        # The output of a row without weights is its bias, so the row is needed unless that is masked, too.
-        rows = rows | masks.get(f"{name}.bias", rows.new_ones(()))
+    if bias is not None:
+        rows = rows | bias
     return keep.numel() - int(rows.sum()) * int(columns.sum()) * (keep.numel() // matrix.numel())

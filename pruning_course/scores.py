@@ -76,23 +76,3 @@ def normalised(scores: Mapping[str, Tensor]) -> Scores:
 def protect(scores: Mapping[str, Tensor], protected: Mapping[str, Tensor]) -> Scores:
     """Return the scores with infinity where `protected` (bool, same shapes) is True: those weights are removed last."""
     return Scores(scores, lambda name: scores[name].masked_fill(protected[name], torch.inf))
-
-
-def survivors(scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scores:
-    """Return the scores with 0 where `keep` (bool, same shapes) is False, and a number above 0 everywhere else.
-
-    A selection by these scores first removes what is pruned already. So a higher sparsity always contains the lower
-    one, and the count is exact even if a surviving weight is 0. Names that `keep` lacks keep their scores.
-
-    >>> survivors({"layer": torch.tensor([3.0, 2.0])}, {"layer": torch.tensor([False, True])})["layer"]
-    tensor([0., 2.])
-    """
-
-    def score(name: str) -> Tensor:
-        tensor = scores[name]
-        if name not in keep:
-            return tensor
-        smallest = torch.finfo(tensor.dtype).smallest_normal
-        return tensor.clamp_min(smallest).masked_fill(~keep[name], 0.0)
-
-    return Scores(scores, score)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pruning_course.files import written_beside
 from pruning_course.masks import Masks
 from pruning_course.models import prunable_layers, weight_of
-from pruning_course.scores import magnitude, survivors
+from pruning_course.scores import magnitude
 from pruning_course.selection import keep_globally
 from pruning_course.tensors import read_tensors
 
@@ -102,7 +102,7 @@ def find_ticket(
     trained, finished = start, []
     for number in range(rounds + 1):
         model.load_state_dict(trained)
-        keep = keep_globally(survivors(magnitude(layers), keep), 1 - (1 - share) ** number)
+        keep = keep_globally(magnitude(layers), 1 - (1 - share) ** number, keep)
         if not any(mask.any() for mask in keep.values()):
             raise ValueError(f"In round {number} no weight is left; ask for fewer rounds or a smaller share.")
         trained, result = stages.once(f"round-{number:02}", train_from, start, keep, rewind_step, steps)

@@ -347,3 +347,15 @@ def test_every_tensor_must_fit(change, message, tmp_path):
     rewrite(tmp_path / "model", change)
     with pytest.raises(ValueError, match=message):
         load_pruned(tmp_path / "model")
+
+
+def test_it_is_loaded_in_another_dtype_and_on_another_device(tmp_path):
+    model = saved(tmp_path / "model", "llama")
+    again = load_pruned(tmp_path / "model", device="cpu", dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in again.parameters()} == {torch.bfloat16}
+    assert again.model.rotary_emb.inv_freq.dtype == torch.float32  # as after from_pretrained(dtype=...)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(again.get_parameter(name), parameter.bfloat16())
+    assert {p.device.type for p in load_pruned(tmp_path / "model", device="meta").parameters()} == {"meta"}
+    with pytest.raises(TypeError, match=r"dtype is torch\.int8; it must be a floating-point dtype"):
+        load_pruned(tmp_path / "model", dtype=torch.int8)

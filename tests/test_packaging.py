@@ -34,9 +34,10 @@ FLOORS = [
         "schedules",
         "calibration",
         "shrink",
+        "report",
         "checkpoint",
     ),
-    *("report", "pruners", "finetune", "tickets", "experiments", "__main__"),
+    *("pruners", "finetune", "tickets", "experiments", "__main__"),
 ]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 # Not on conda-forge; postBuild installs it without its own requirements.

@@ -49,6 +49,18 @@ def test_pruning_again_to_a_higher_target_is_exact_even_with_zeros_that_are_kept
     assert (~pruner.masks[""]).sum() == 4
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("limit", [1.0, 0.9])
+def test_two_prunings_of_small_halves_remove_what_one_removes(dtype, limit):
+    model = nn.Linear(64, 8, bias=False)
+    model.weight.data = (model.weight.data * 5e-4).to(dtype)  # most are below the smallest normal number of float16
+    at_once = MagnitudePruner(copy.deepcopy(model), 0.5, max_layer_sparsity=limit).prune()[""]
+    pruner = MagnitudePruner(model, 0.2, max_layer_sparsity=limit)
+    pruner.prune()
+    pruner.target_sparsity = 0.5
+    assert torch.equal(pruner.prune()[""], at_once)
+
+
 def test_pruning_permanently():
     model = make("plain")
     pruner = get_pruner(model, "magnitude", 0.5)

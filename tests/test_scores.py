@@ -3,7 +3,7 @@ import torch
 from helpers.models import make
 
 from pruning_course import prunable_layers
-from pruning_course.scores import Scores, magnitude, normalised, protect, survivors
+from pruning_course.scores import Scores, magnitude, normalised, protect
 
 
 def test_magnitude_is_the_absolute_weight():
@@ -27,9 +27,6 @@ def test_normalised_scores_have_length_one():
     assert scores["zero"].tolist() == [0, 0]
 
 
-def test_protected_scores_go_last_and_pruned_ones_first():
+def test_protected_scores_go_last():
     scores, mask = {"a": torch.tensor([0.0, 1.0, 2.0])}, {"a": torch.tensor([True, False, True])}
     assert protect(scores, mask)["a"].tolist() == [torch.inf, 1, torch.inf]
-    first = survivors(scores, mask)["a"]
-    assert first[1] == 0 and 0 < first[0] < 1e-30 and first[2] == 2
-    assert survivors(scores, {})["a"].tolist() == [0, 1, 2]

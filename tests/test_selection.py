@@ -1,19 +1,15 @@
 from functools import lru_cache
+from unittest.mock import patch
 
 import pytest
 import torch
+from helpers.selection import by_sorting, keep, shares, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_course.scores import Scores
-from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor
-from pruning_course.selection.rows import THREAD_CHUNK
-
-DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn)
-
-
-def keep(rows):
-    return torch.tensor(rows, dtype=torch.bool)
+from pruning_course.selection import keep_globally, keep_n_of_m, keep_per_row, keep_per_tensor, threshold
+from pruning_course.selection.rows import CHUNK, THREAD_CHUNK, keep_by_sorting, keep_highest
 
 
 @pytest.mark.parametrize(
@@ -69,27 +65,14 @@ def test_n_is_the_number_kept():
     assert torch.equal(keep_n_of_m(scores, 4, 8)["a"], keep([[0, 0, 0, 0, 1, 1, 1, 1]]))
 
 
-def by_sorting(scores, removed):
-    """The definition, slowly: among equal scores the later ones go first."""
-    flat = scores.flatten().tolist()
-    kept = torch.ones(len(flat), dtype=torch.bool)
-    kept[sorted(range(len(flat)), key=lambda i: (flat[i], -i))[:removed]] = False
-    return kept.view(scores.shape)
-
-
-tensors = st.tuples(
-    st.integers(1, 6), st.integers(1, 9), st.sampled_from(DTYPES), st.integers(1, 30), st.integers(0, 2**31)
-).map(lambda t: torch.randint(0, t[3], t[:2], generator=torch.Generator().manual_seed(t[4])).double().div(8).to(t[2]))
-shares = st.floats(0, 1)
-
-
 @settings(max_examples=200, deadline=None)
-@given(st.lists(tensors, min_size=1, max_size=4), shares)
-def test_globally_is_the_definition_for_any_ties_shapes_and_dtypes(list_of_scores, sparsity):
+@given(st.lists(tensors, min_size=1, max_size=4), shares, st.sampled_from([threshold.FEW, 0]))
+def test_globally_is_the_definition_for_any_ties_shapes_and_dtypes(list_of_scores, sparsity, few):
     scores = {str(i): tensor for i, tensor in enumerate(list_of_scores)}
     flat = torch.cat([tensor.double().flatten() for tensor in list_of_scores])
     expected = by_sorting(flat, round(sparsity * len(flat)))
-    chosen = keep_globally(scores, sparsity)
+    with patch.object(threshold, "FEW", few):
+        chosen = keep_globally(scores, sparsity)
     assert torch.equal(torch.cat([mask.flatten() for mask in chosen.values()]), expected)
     assert [mask.shape for mask in chosen.values()] == [tensor.shape for tensor in list_of_scores]
 
@@ -123,7 +106,7 @@ def test_a_higher_sparsity_contains_the_lower(scores, a, b):
     assert not (high & ~low).any()
 
 
-MANY = 2**21 + 5  # so many that a sample says where the threshold is, and each half has several chunks
+MANY = 3 * 2**18 + 5  # several chunks
 
 
 @lru_cache
@@ -132,14 +115,16 @@ def large_scores(kind):
     scores = torch.randn(MANY, generator=torch.Generator().manual_seed(0)).abs()
     if kind == "few values":
         scores = (scores * 2).floor()
-    if kind == "sample misleads":
+    if kind == "outliers":
         scores[::16] = 1000.0
     return scores, MANY - 1 - torch.sort(scores.flip(0), stable=True).indices
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.97])
-@pytest.mark.parametrize("kind", ["normal", "few values", "sample misleads"])
-def test_large_tensors_are_exact_wherever_the_sample_points(kind, share):
+@pytest.mark.parametrize("kind", ["normal", "few values", "outliers"])
+@pytest.mark.parametrize("few", [threshold.FEW, 5])
+def test_large_tensors_are_exact_however_few_scores_may_be_set_aside(monkeypatch, few, kind, share):
+    monkeypatch.setattr(threshold, "FEW", few)
     scores, order = large_scores(kind)
     keep = keep_globally({"a": scores[: MANY // 2], "b": scores[MANY // 2 :]}, share)
     keep = torch.cat([keep["a"], keep["b"]])
@@ -233,3 +218,9 @@ def test_a_row_longer_than_a_part_is_compared_as_a_whole():
     row = torch.arange(3 * THREAD_CHUNK).flip(0)[None].float()
     keep = keep_per_row({"a": row}, 0.5)["a"]
     assert keep[0, : 3 * THREAD_CHUNK // 2].all() and not keep[0, 3 * THREAD_CHUNK // 2 :].any()
+
+
+@pytest.mark.parametrize("width", [4, 8, 96])
+def test_many_rows_and_the_sort_of_an_accelerator(width):
+    rows = torch.randint(0, 9, (CHUNK // width + 5, width), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(keep_highest(rows.float(), width // 2), keep_by_sorting(rows, width // 2))

@@ -4,12 +4,27 @@ import logging
 
 import pytest
 import torch
-from helpers.models import DECODERS, FAMILIES, GQA, HEADS, SMALL, all_heads, batch, lively, logits, make, sizes, units
+from helpers.models import (
+    DECODERS,
+    FAMILIES,
+    GQA,
+    HEADS,
+    SMALL,
+    all_heads,
+    batch,
+    lively,
+    logits,
+    make,
+    masked,
+    sizes,
+    units,
+    without_incoming_weights,
+)
 from transformers import BertConfig, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from pruning_course import Masks, Removal, shrink
 from pruning_course.lab.encoder import MeanPooledClassifier
-from pruning_course.models import BlockSize, find_layout, out_in
+from pruning_course.models import BlockSize, find_layout
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 REMOVALS = {
@@ -18,23 +33,6 @@ REMOVALS = {
     "both": Removal(neurons={1: [1]}, heads={0: [1], 1: [1]}),
     "no neurons": Removal(neurons={0: range(24)}),
 }
-
-
-def masked(model, removal: Removal):
-    """The model with the numbers of each removed neuron and head set to 0, one by one."""
-    model = copy.deepcopy(model)
-    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in units(model, kind):
-            for unit in gone.get(group.block, ()):
-                for name, rows in group.rows.items():
-                    layer = model.get_submodule(name)
-                    out_in(layer, layer.weight.data)[rows[unit]] = 0
-                    if layer.bias is not None:
-                        layer.bias.data[rows[unit]] = 0
-                for name, columns in group.columns.items():
-                    layer = model.get_submodule(name)
-                    out_in(layer, layer.weight.data)[:, columns[unit]] = 0
-    return model
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -238,17 +236,6 @@ def test_a_removal_is_plain_sorted_numbers():
     removal = Removal(neurons={1: torch.tensor([4, 2]), 0: []}, layers={3, 1})
     assert removal == Removal(neurons={1: (2, 4)}, heads={}, layers=(1, 3))
     assert removal.neurons == {1: (2, 4)} and removal.layers == (1, 3)
-
-
-def without_incoming_weights(model, removal: Removal):
-    """What the lecture calls pruned: the weights that lead into a unit are 0, its biases and columns stay."""
-    model = copy.deepcopy(model)
-    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
-        for group in units(model, kind):
-            for name, rows in group.rows.items():
-                layer = model.get_submodule(name)
-                out_in(layer, layer.weight.data)[rows[list(gone.get(group.block, ()))].flatten()] = 0
-    return model
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "llama with biases"])

@@ -73,6 +73,20 @@ def test_against_a_brute_force(family):
         assert torch.equal(out_in(layers[name], masks[name]), torch.ones_like(w).scatter(1, lowest, 0).bool())
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("group", ["row", "tensor", (2, 4)])
+def test_pruning_again_keeps_the_masks_of_every_group(family, group):
+    pruner = pruned(make(family), group=group)
+    first = {name: mask.clone() for name, mask in pruner.masks.items()}
+    for name, mask in pruner.prune().items():
+        assert torch.equal(mask, first[name])
+    if isinstance(group, str):
+        pruner.target_sparsity = 0.75
+        for name, mask in pruner.prune().items():
+            assert not (mask & ~first[name]).any()
+            assert int(mask.sum()) == mask.numel() - round(0.75 * mask.numel())
+
+
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (4, 8)])
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
 @pytest.mark.parametrize("sequential", [False, True])

@@ -208,9 +208,9 @@ print("kept by count:  ", int(keep_globally({"large": large}, 0.5)["large"].sum(
 del large
 
 # %% [markdown]
-# (S7 is this limit.) How does `keep_globally` find the exact place without sorting? The bit pattern of a positive float,
-# read as an integer, has the same order as the float. So two histograms of 65,536 bins find the threshold: the first
-# over the high 16 bits, the second over the low 16 bits inside the bin that was found. Here is the whole function.
+# (S7 is this limit.) How does `keep_globally` find the exact place without sorting everything? The bit pattern of a
+# positive float, read as an integer, has the same order as the float. So one histogram with 65,536 bins, over the high
+# 16 bits, says in which bin the threshold lies. Only the few scores in that bin are then sorted. Here is the whole function.
 
 # %%
 import inspect

@@ -44,8 +44,8 @@ if importlib.util.find_spec("pruning_course") is None:
 # %% [markdown]
 # ## Which layers?
 #
-# `prunable_layers` knows the parts of six families of transformers by name: `attention` (query, key, value, output),
-# `ffn` (the feed-forward pair), `encoder` (both) and `all` (every linear layer of the model, the classifier too).
+# `prunable_layers` knows the parts of many families of transformers by name: `attention` (query, key, value, output),
+# `ffn` (the feed-forward pair), `encoder` (both) and `all` (every linear layer and convolution of the model, the classifier too).
 
 # %%
 import pandas as pd
@@ -279,11 +279,16 @@ print("per layer as before, to 0.01:        ", abs(rescaled["per layer"] - at["p
 print("per row as before, to 0.01:          ", abs(rescaled["per row"] - at["per row"][0.5]) < 0.01)
 
 # %%
+import warnings
+
 pruner = MagnitudePruner(model, 0.5, prune_layers="encoder")
-pruner.prune()
-gone = [name for name, share in pruner.get_sparsity()["per_layer"].items() if share > 0.999]
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    pruner.prune()
+gone = [name for name, share in pruner.get_sparsity()["per_layer"].items() if share == 1]
 pruner.undo()
 print(len(gone), "layers have lost everything, the first:", gone[0])
+print("The library warns:", *[warning.message for warning in caught])
 
 # %% [markdown]
 # This is **layer collapse**: a layer that is removed as a whole blocks everything that flows through it. Comparing within a

@@ -272,19 +272,19 @@ increases = [new - old for old, new in zip([0.0, *wanted], wanted, strict=False)
 torch_paths = {"the increase": torch_path(increases), "the target": torch_path(wanted)}
 
 # %% [markdown]
-# And the repair: three lines of the package. `survivors` gives what is gone a score below every other, so that `restrict` only
-# ever adds.
+# And the repair: three lines of the package. The earlier masks tell the selection what is gone already: it stays gone, and it
+# counts. So `share` is always a share of the original weights.
 
 # %%
 from pruning_course import Masks, keep_globally
-from pruning_course.scores import magnitude, survivors
+from pruning_course.scores import magnitude
 
 layers = nn.Sequential(nn.Linear(*matrix.shape[::-1], bias=False))
 layers[0].weight.data = matrix.clone()
 masks = Masks.apply(layers, {"0": torch.ones_like(matrix, dtype=torch.bool)})  # nothing pruned yet
 counted = []
 for share in wanted:
-    masks.restrict(keep_globally(survivors(magnitude({"0": layers[0]}), masks), share))
+    masks.restrict(keep_globally(magnitude({"0": layers[0]}), share, among=masks))
     counted.append(int((~masks["0"]).sum()))
 
 # %%

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from pruning_course.checkpoint.description import PRUNING, damaged, describe, read_description
@@ -58,8 +59,13 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str], inside: 
             raise ValueError(f"{type(model).__name__} could not be loaded again from its config: {error}") from None
 
 
-def load_pruned(folder: str | os.PathLike[str], model_class: type[PreTrainedModel] | None = None) -> PreTrainedModel:
-    """Return the model that `save_pruned` wrote into `folder`, on the CPU, in eval mode; it computes exactly the same.
+def load_pruned(
+    folder: str | os.PathLike[str],
+    model_class: type[PreTrainedModel] | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> PreTrainedModel:
+    """Return the model that `save_pruned` wrote into `folder`, in eval mode; it computes exactly the same.
 
     Each tensor has the dtype that it was saved with, tied weights are tied again, and every parameter requires a
     gradient and transformers chooses the attention implementation, as after `from_pretrained`. Only JSON and
@@ -68,17 +74,21 @@ def load_pruned(folder: str | os.PathLike[str], model_class: type[PreTrainedMode
     Args:
         folder: what `save_pruned` wrote.
         model_class: the class of the model, if transformers does not have it; otherwise its name is enough.
+        device: where to put the model; None means the CPU.
+        dtype: of the floating-point weights; None means that of each when it was saved.
 
-    Raises TypeError if `model_class` is not a class of transformers models; ValueError if a file is missing, damaged or
-    of a newer format, if the class is unknown, or if a tensor is missing, superfluous, or does not have the shape and
-    dtype of the model's.
+    Raises TypeError if `dtype` is not a floating-point dtype, or `model_class` is not a class of transformers models;
+    ValueError if a file is missing, damaged or of a newer format, if the class is unknown, or if a tensor is missing,
+    superfluous, or does not have the shape and dtype of the model's.
     """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype is {dtype!r}; it must be a floating-point dtype, such as torch.bfloat16.")
     folder = Path(folder)
     about = read_description(folder)
     model = make_skeleton(folder, model_class or find_class(folder, about["class"]), about)
     stored = read_stored(folder)
     check(model, stored, about)
-    fill(model, folder, list(stored))
+    fill(model, folder, list(stored), dtype)
     for name, buffer in model.named_buffers():
         if name in about["buffers"]:
             buffer.data = buffer.to(getattr(torch, about["buffers"][name]))
@@ -87,4 +97,5 @@ def load_pruned(folder: str | os.PathLike[str], model_class: type[PreTrainedMode
             model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
         except OSError:
             raise damaged(folder / GENERATION) from None
+    nn.Module.to(model, device=device)
     return model

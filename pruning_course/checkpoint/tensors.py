@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -42,8 +43,11 @@ def check(model: PreTrainedModel, stored: Mapping[str, Tensor], about: Descripti
             )
 
 
-def fill(model: PreTrainedModel, folder: Path, names: Collection[str]) -> None:
-    """Put the tensors called `names` from the file into `model`, ties included; `check` has compared them before."""
+def fill(model: PreTrainedModel, folder: Path, names: Collection[str], dtype: torch.dtype | None = None) -> None:
+    """Put the tensors called `names` from the file into `model`, ties included; `check` has compared them before.
+
+    Floating-point tensors are converted to `dtype`, if it is given.
+    """
     expected = model.state_dict(keep_vars=True)
     stored_name = {id(expected[name]): name for name in names}  # of tied weights, the file has only one
     values = {}
@@ -52,6 +56,8 @@ def fill(model: PreTrainedModel, folder: Path, names: Collection[str]) -> None:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             # A copy outlives the file, and is aligned in memory, which the last bits of products may depend on.
             tensor, place = file.get_tensor(name).clone(), expected[name]
+        if dtype is not None and tensor.is_floating_point():
+            tensor = tensor.to(dtype)
         values[name] = nn.Parameter(tensor, place.requires_grad) if isinstance(place, nn.Parameter) else tensor
     everything = {name: values.get(name, values[stored_name[id(place)]]) for name, place in expected.items()}
     model.load_state_dict(everything, assign=True)

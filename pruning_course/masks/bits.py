@@ -6,6 +6,7 @@ from torch import Tensor
 
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
 PIECE = 1 << 17  # numbers at a time, so that intermediate results stay in a CPU's cache
+LARGE = 1 << 20  # numbers at a time where only the memory matters
 
 
 def read_bits(tensor: Tensor) -> Tensor:
@@ -32,4 +33,9 @@ def zero_unless(tensor: Tensor, keep: Tensor) -> None:
     """Set `tensor` (any float dtype) to 0.0 where `keep` (bool, same shape) is False, in place."""
     # Multiplying the bit pattern by 0 or 1 is faster than masked_fill_. Unlike a product of floats it leaves no -0.0,
     # and no NaN if training has driven a pruned weight to infinity.
-    read_bits(tensor).mul_(keep)
+    bits = read_bits(tensor)
+    if bits.is_contiguous() and keep.is_contiguous() and bits.device.type == "cpu":
+        for piece, kept in zip(bits.view(-1).split(LARGE), keep.view(-1).split(LARGE), strict=True):
+            piece.mul_(kept)  # torch makes a copy of the mask as integers, so not for the whole tensor at once
+    else:
+        bits.mul_(keep)

@@ -71,8 +71,6 @@ class Masks(Mapping[str, Tensor]):
         for name, mask in keep.items():
             self._check(name, mask)
         refuse_rivals(self, (self._parameters[self._key[name]] for name in keep))
-        if not self._final and (model := self._model()) is not None:
-            register(self, model)
         for name, mask in keep.items():
             name = self._key[name]
             weight = self._parameters[name].detach()
@@ -86,6 +84,9 @@ class Masks(Mapping[str, Tensor]):
                 self._removed.remember(name, weight, old, new)
             zero_unless(weight, new)
             self._keep[name] = new
+        model = self._model()
+        if self.pruned and not self._final and model is not None:
+            register(self, model)
         self._hold.forget_momentum()
         return self
 
@@ -115,7 +116,7 @@ class Masks(Mapping[str, Tensor]):
 
     def callback(self) -> "TrainerCallback":
         """Return a callback for a `transformers.Trainer` that holds its optimizer."""
-        return make_callback(self)
+        return make_callback(self.hold, self.reapply)
 
     def check(self) -> Fit:
         """Compare the masks with the weights as they are now, for example after loading a state_dict."""

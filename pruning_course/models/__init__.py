@@ -1,7 +1,7 @@
 """What a model is made of: families, blocks, layers, neurons and attention heads; nothing here knows about pruning."""
 
 from pruning_course.models.empty import Constant, HeadlessAttention
-from pruning_course.models.families import FAMILIES, ROLES, Family
+from pruning_course.models.families import FAMILIES, ROLES, STRUCTURES, Family
 from pruning_course.models.layers import (
     bias_of,
     find_adapters,
@@ -22,6 +22,7 @@ from pruning_course.models.visible import check_visible
 __all__ = [
     "FAMILIES",
     "ROLES",
+    "STRUCTURES",
     "BlockSize",
     "Constant",
     "Family",

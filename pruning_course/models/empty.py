@@ -35,12 +35,13 @@ class HeadlessAttention(nn.Module):
 
     It is called like the attention in transformers 4 and 5, and returns (output, None), because there are no attention
     weights. A decoder asks the cache of its first layer how many tokens it has seen, so this module adds one key of one
-    number for each token.
+    number for each token. In transformers 4, a block of Gemma 3 asks its attention whether it has a sliding window.
     """
 
-    def __init__(self, layer_idx: int | None = None):
+    def __init__(self, layer_idx: int | None = None, is_sliding: bool | None = None):
         super().__init__()
         self.layer_idx = layer_idx
+        self.is_sliding = is_sliding
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
         arguments = [*args, *kwargs.values()]

@@ -5,9 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from pruning_course.models.families import FAMILIES, KNOWN, Family
-
-FAMILY_OF_TYPE = {model_type: family for family in FAMILIES for model_type in family.model_types}
+from pruning_course.models.families import FAMILIES, KNOWN, STRUCTURES, Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +31,12 @@ class Layout:
     def attention_of(self, block: int) -> nn.Module:
         """Return the module that holds the projections into the attention heads of a block."""
         return self.blocks[block].get_submodule(self.family.qkv[0].rpartition(".")[0])
+
+    def check_cut(self, structure: str) -> None:
+        """Raise ValueError if a "neuron", "head" or "layer" cannot be cut out of a model of this family."""
+        if reason := self.family.uncut.get(structure):
+            kind, what = self.config.model_type, STRUCTURES[structure]
+            raise ValueError(f"The {what} of a model of the family {kind} cannot be cut out, because {reason}.")
 
 
 def find_layout(model: nn.Module, inside: str | None = None) -> Layout:
@@ -61,12 +65,17 @@ def find_layouts(model: nn.Module) -> dict[str, Layout]:
         # Blocks belong to the innermost module that has a config of its own or takes part in one.
         own = getattr(module, "config", None)
         configs[name] = own if hasattr(own, "model_type") else configs.get(name.rpartition(".")[0])
-        family = FAMILY_OF_TYPE.get(getattr(configs[name], "model_type", ""))
-        if not (family and isinstance(module, nn.ModuleList) and f".{name}".endswith(f".{family.blocks}")):
+        if not (isinstance(module, nn.ModuleList) and len(module)):
             continue
-        # Another list may have the same name, but its modules have no feed-forward network of the family.
-        if len(module) and family.ffn_out in dict(module[0].named_modules()):
-            layouts[name] = Layout(family, name, module, configs[name])
+        model_type = getattr(configs[name], "model_type", "")
+        for family in FAMILIES:
+            # Another list may have the same name, but its modules have no feed-forward network of the family.
+            if (
+                model_type in family.model_types
+                and f".{name}".endswith(f".{family.blocks}")
+                and family.ffn_out in dict(module[0].named_modules())
+            ):
+                layouts[name] = Layout(family, name, module, configs[name])
     return layouts
 
 

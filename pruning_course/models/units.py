@@ -29,7 +29,10 @@ class Units:
 
 @dataclass(frozen=True)
 class BlockSize:
-    """How many neurons and attention heads (with grouped-query attention: key-value heads) a block has."""
+    """How many neurons and attention heads (with grouped-query attention: key-value heads) a block has.
+
+    Either is 0 if the family of the model is one out of which they cannot be cut.
+    """
 
     neurons: int
     heads: int
@@ -38,8 +41,9 @@ class BlockSize:
 def find_units(layout: Layout, structure: str) -> list[Units]:
     """Return the units of each block, in order; `structure` is "neuron" or "head".
 
-    Raises ValueError if a layer of a block is not an ordinary Linear or Conv1D.
+    Raises ValueError if they cannot be cut out of the model's family, or a layer is not an ordinary Linear or Conv1D.
     """
+    layout.check_cut(structure)
     find = {"neuron": _find_neurons, "head": _find_heads}[structure]
     return [find(layout, block) for block in range(len(layout.blocks))]
 
@@ -49,8 +53,13 @@ def measure_blocks(layout: Layout) -> list[BlockSize]:
 
     Raises ValueError if a layer of a block is not an ordinary Linear or Conv1D.
     """
-    pairs = zip(find_units(layout, "neuron"), find_units(layout, "head"), strict=True)
-    return [BlockSize(neurons.count, heads.count) for neurons, heads in pairs]
+    counts = [
+        [0] * len(layout.blocks)
+        if structure in layout.family.uncut
+        else [units.count for units in find_units(layout, structure)]
+        for structure in ("neuron", "head")
+    ]
+    return [BlockSize(neurons, heads) for neurons, heads in zip(*counts, strict=True)]
 
 
 def head_size(attention: nn.Module) -> int:
@@ -63,8 +72,14 @@ def _find_neurons(layout: Layout, block: int) -> Units:
     if isinstance(layout.blocks[block].get_submodule(family.ffn_out), Constant):
         return Units(block, 0, {}, {})
     count = _width(layout, block, family.ffn_out)[1]
-    own = torch.arange(count).unsqueeze(1)
-    return Units(block, count, {f"{name}.{layer}": own for layer in family.ffn_in}, {f"{name}.{family.ffn_out}": own})
+    outputs = {layer: _width(layout, block, layer)[0] for layer in family.ffn_in}
+    return Units(
+        block,
+        count,
+        # A fused layer has two outputs for each neuron, the gates one after the other and then the rest.
+        {f"{name}.{layer}": torch.arange(features).view(-1, count).t() for layer, features in outputs.items()},
+        {f"{name}.{family.ffn_out}": torch.arange(count).unsqueeze(1)},
+    )
 
 
 def _find_heads(layout: Layout, block: int) -> Units:
@@ -73,7 +88,9 @@ def _find_heads(layout: Layout, block: int) -> Units:
         return Units(block, 0, {}, {})
     size = head_size(layout.attention_of(block))
     fused = 3 if len(family.qkv) == 1 else 1  # query, key and value one after the other in one layer
-    outputs = {layer: _width(layout, block, layer)[0] for layer in family.qkv}
+    inside = dict(layout.blocks[block].named_modules())
+    layers = (*(layer for layer in family.positions if layer in inside), *family.qkv)
+    outputs = {layer: _width(layout, block, layer)[0] for layer in layers}
     count = outputs[family.qkv[-1]] // fused // size
 
     def share(features: int, fused: int = 1) -> Tensor:

@@ -99,7 +99,8 @@ def _compute_gradients(model: nn.Module, groups: Mapping[str, Units], batch: Bat
 
 
 def _scale_input(factors: Tensor, _: nn.Module, args: tuple[Tensor, ...]) -> Tensor:
-    return args[0] * factors.to(args[0].dtype)
+    inputs = args[0].reshape(len(factors), -1, args[0].shape[-1])  # OPT passes (batch * tokens, columns)
+    return (inputs * factors.to(inputs.dtype)).view_as(args[0])
 
 
 def _add_labels(model: nn.Module, batch: Batch) -> Batch:

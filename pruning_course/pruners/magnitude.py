@@ -65,7 +65,7 @@ class MagnitudePruner(PruningManager):
 def _limit(most: float) -> Select:
     """Return the global selection in which no tensor loses more than the share `most`."""
 
-    def select(scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
-        return keep_globally(protect(scores, keep_per_tensor(scores, most)), sparsity)
+    def select(scores: Mapping[str, Tensor], sparsity: float, among: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        return keep_globally(protect(scores, keep_per_tensor(scores, most, among)), sparsity, among)
 
     return select if most < 1 else keep_globally

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from pruning_course.masks import Masks, warn_unless
 from pruning_course.models import check_visible, find_left_out, prunable_layers, shorten, weight_of
-from pruning_course.scores import Scores, magnitude, survivors
+from pruning_course.scores import Scores, magnitude
 from pruning_course.selection import keep_globally
 
 UNKNOWN = ("expert", "packed", "not a layer that is known")  # reasons to leave out what is no choice of the caller
 
 Score = Callable[[Mapping[str, nn.Module]], Scores]  # layers -> scores, each in the shape of its weight
-Select = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]  # scores, sparsity -> keep masks
+Select = Callable[  # scores, sparsity, earlier keep masks -> keep masks
+    [Mapping[str, Tensor], float, Mapping[str, Tensor] | None], dict[str, Tensor]
+]
 
 
 class PrunerOptions(TypedDict, total=False):
@@ -37,7 +39,8 @@ class PruningManager:
             pattern matches keep all their weights.
         prune_layers: "all", "attention", "ffn", "encoder" or a list of patterns; see `prunable_layers`.
         score: a function from layers to scores, such as `magnitude`.
-        select: a function from scores and a sparsity to keep masks, such as `keep_globally`.
+        select: a function from scores, a sparsity and earlier keep masks (or None) to keep masks, such as
+            `keep_globally`.
         exclude, inside, include_tied: as in `prunable_layers`.
         remember: keep the removed values for `undo`; False saves their memory.
 
@@ -57,6 +60,8 @@ class PruningManager:
         select: Select = keep_globally,
         **options: Unpack[PrunerOptions],
     ):
+        for name in set(options) - set(PrunerOptions.__annotations__):
+            raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         check_visible(model)
         self.model = model
         self.layers = prunable_layers(
@@ -104,14 +109,13 @@ class PruningManager:
 
     def _keep(self, scores: Mapping[str, Tensor], sparsity: float | None = None) -> dict[str, Tensor]:
         """Select by `scores`; without a sparsity, the target is reached, which may be a share for each layer."""
-        scores = survivors(scores, self.masks or {})
         if sparsity is None and not isinstance(self.target_sparsity, Mapping):
             sparsity = self.target_sparsity
         if sparsity is not None:
-            return self._select(scores, sparsity)
+            return self._select(scores, sparsity, self.masks)
         keep: dict[str, Tensor] = {}
         for name in scores:
-            keep |= self._select({name: scores[name]}, self._shares[name])
+            keep |= self._select({name: scores[name]}, self._shares[name], self.masks)
         return keep
 
     def _mask(self, keep: Mapping[str, Tensor]) -> Masks:

@@ -137,7 +137,10 @@ def _replace_forward(modules: Sequence[nn.Module], forward: Callable[..., object
 
 def _find_blocks(model: nn.Module, tokens: int, batch_tokens: int) -> list[nn.Module]:
     try:
-        return list(find_layout(model).blocks)
+        layout = find_layout(model)
+        if len(layout.family.uncut) == 3:
+            raise ValueError(f"All layers of a {layout.config.model_type} model share one set of weights.")
+        return list(layout.blocks)
     except ValueError as error:
         raise ValueError(
             f"The batches have {tokens} tokens, more than batch_tokens={batch_tokens}, so they must go block by block; "

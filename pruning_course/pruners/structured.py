@@ -7,16 +7,15 @@ from torch import Tensor, nn
 
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
-from pruning_course.models import Layout, Units, find_layout, find_units, shorten
+from pruning_course.models import STRUCTURES, Layout, Units, find_layout, find_units, shorten
 from pruning_course.pruners.importance import block_influence, block_norms, gate_gradients, unit_norms
 from pruning_course.pruners.manager import PrunerOptions, PruningManager
 from pruning_course.pruners.unit_masks import mask_blocks, mask_units
-from pruning_course.scores import protect, survivors
+from pruning_course.scores import protect
 from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
 
 ROLES = {"neuron": "ffn", "head": "attention", "layer": "encoder"}  # the role of the layers that hold the units
-LABELS = {"neuron": "neurons", "head": "attention heads", "layer": "layers"}  # in error messages
 IMPORTANCES = {"neuron": ("norm", "gradient"), "head": ("norm", "gradient"), "layer": ("norm", "influence")}
 
 
@@ -41,7 +40,7 @@ class StructuredPruner(PruningManager):
         min_kept: with `global_pruning`, each block (for blocks: the model) keeps at least this number of units.
 
     Raises ValueError if the target is outside [0, 1] or leaves fewer than `min_kept` units or no block, an option is
-    unknown, the model does not belong to a known family, or `torch.nn.utils.prune` masks a layer.
+    unknown, `torch.nn.utils.prune` masks a layer, or the model's family is unknown or one that cannot lose such units.
     """
 
     def __init__(
@@ -58,8 +57,8 @@ class StructuredPruner(PruningManager):
         if isinstance(target_sparsity, Mapping):
             raise ValueError("target_sparsity has a share for each layer, but units are pruned by one number.")
         _check_choice("structure", structure, ROLES)
-        _check_choice(f"importance for {LABELS[structure]}", importance, IMPORTANCES[structure])
-        role, units = ROLES[structure], LABELS[structure]
+        _check_choice(f"importance for {STRUCTURES[structure]}", importance, IMPORTANCES[structure])
+        role, units = ROLES[structure], STRUCTURES[structure]
         roles = dict.fromkeys(("all", "encoder", role))
         if not isinstance(prune_layers, str) or prune_layers not in roles:
             raise ValueError(
@@ -119,21 +118,19 @@ class StructuredPruner(PruningManager):
         ValueError if an importance is NaN.
         """
         self._check_not_shrunk("prune")
-        self._kept_units = self._select_units(
-            survivors(self.scores(), self._kept_units), cast(float, self.target_sparsity)
-        )
+        self._kept_units = self._select_units(self.scores(), self._kept_units)
         if self.structure == "layer":
             return self._mask(mask_blocks(self.layers, self._layout, self._kept_units["layers"]))
         return self._mask(mask_units(self.layers, self._find_units(), self._kept_units))
 
-    def _select_units(self, scores: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+    def _select_units(self, scores: Mapping[str, Tensor], earlier: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.global_pruning:
-            return keep_per_tensor(scores, sparsity)
+            return keep_per_tensor(scores, cast(float, self.target_sparsity), earlier)
         self._check_target()
         protected: dict[str, Tensor] = {}
         for name, score in scores.items():
-            protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score))
-        return keep_globally(protect(scores, protected), sparsity)
+            protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score), earlier)
+        return keep_globally(protect(scores, protected), cast(float, self.target_sparsity), earlier)
 
     @property
     def removal(self) -> Removal:
@@ -197,6 +194,7 @@ class StructuredPruner(PruningManager):
         return units
 
     def _check_target(self) -> None:
+        self._layout.check_cut(self.structure)
         if not self.global_pruning:
             return
         if self.structure == "layer":
@@ -207,8 +205,8 @@ class StructuredPruner(PruningManager):
         removed = round(cast(float, self.target_sparsity) * total)
         if total - removed < must_stay:
             raise ValueError(
-                f"target_sparsity {self.target_sparsity} removes {removed} of {total} {LABELS[self.structure]}, but "
-                f"{must_stay} must be left (min_kept is {self.min_kept})."
+                f"target_sparsity {self.target_sparsity} removes {removed} of {total} {STRUCTURES[self.structure]}, "
+                f"but {must_stay} must be left (min_kept is {self.min_kept})."
             )
 
     def _check_not_shrunk(self, call: str) -> None:

@@ -133,13 +133,21 @@ class WandaPruner(PruningManager):
 
 
 def _keep_in_groups(
-    layers: Mapping[str, nn.Module], group: str | tuple[int, int], scores: Mapping[str, Tensor], sparsity: float
+    layers: Mapping[str, nn.Module],
+    group: str | tuple[int, int],
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    among: Mapping[str, Tensor] | None,
 ) -> dict[str, Tensor]:
     if group == "tensor":
-        return keep_per_tensor(scores, sparsity)
+        return keep_per_tensor(scores, sparsity, among)
     # Rows are outputs, which a Conv1D stores as columns.
     by_output = Scores(scores, lambda name: out_in(layers[name], scores[name]))
-    keep = keep_per_row(by_output, sparsity) if group == "row" else keep_n_of_m(by_output, *group)
+    earlier = {name: out_in(layers[name], among[name]) for name in scores if name in among} if among else None
+    if isinstance(group, str):
+        keep = keep_per_row(by_output, sparsity, earlier)
+    else:
+        keep = keep_n_of_m(by_output, *group, among=earlier)
     return {name: out_in(layers[name], mask).contiguous() for name, mask in keep.items()}
 
 

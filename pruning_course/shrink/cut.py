@@ -29,9 +29,10 @@ def shrink(model: nn.Module, removal: Removal, fold: bool = False, inside: str |
             the model computed. A unit is constant if the weights that lead into it are 0 while its bias is not.
         inside: the dotted name of the part of `model` that is cut; needed if it has several lists of blocks.
 
-    Raises ValueError if the model does not belong to a known family, has several lists of blocks, lacks something that
-    should be removed, would lose all blocks, or would lose some and divides attention scores by the number of the
-    block; with `fold`, if there is a constant and no bias that could take it. The model is then unchanged.
+    Raises ValueError if the model does not belong to a known family, or to one out of which this cannot be cut
+    (`Family.uncut`); if it has several lists of blocks, lacks something that should be removed, or would lose all
+    blocks; if it would lose some and computes something from the number of a block; with `fold`, if there is a constant
+    and no bias that could take it. The model is then unchanged.
     """
     layout = find_layout(model, inside)
     removal.check(layout)
@@ -42,7 +43,7 @@ def shrink(model: nn.Module, removal: Removal, fold: bool = False, inside: str |
         fold_constants(model, layout, removal)
     for structure, removed in (("neuron", removal.neurons), ("head", removal.heads)):
         narrow = _narrow_ffn if structure == "neuron" else _narrow_attention
-        for group in find_units(layout, structure):
+        for group in find_units(layout, structure) if removed else ():
             if group.block in removed and group.block not in removal.layers:
                 keep = torch.ones(group.count, dtype=torch.bool)
                 keep[list(removed[group.block])] = False
@@ -77,7 +78,8 @@ def _narrow_attention(model: nn.Module, layout: Layout, group: Units, keep: Tens
         _write(attention, family.width, queries * head_size(attention))
         return
     constant = _make_constant(block.get_submodule(family.attention_output))
-    block.set_submodule(_parent(family.qkv[0]), HeadlessAttention(getattr(attention, "layer_idx", None)))
+    left = HeadlessAttention(getattr(attention, "layer_idx", None), getattr(attention, "is_sliding", None))
+    block.set_submodule(_parent(family.qkv[0]), left)
     block.set_submodule(family.attention_output, constant)
 
 

@@ -23,7 +23,7 @@ def fold_constants(model: nn.Module, layout: Layout, removal: Removal) -> None:
     sums = []
     for structure, removed in (("neuron", removal.neurons), ("head", removal.heads)):
         compute = _compute_neurons if structure == "neuron" else _compute_heads
-        for group in find_units(layout, structure):
+        for group in find_units(layout, structure) if removed else ():
             chosen = torch.tensor(removed.get(group.block, ()), dtype=torch.long)
             if len(chosen):
                 constants = compute(model, layout, group, chosen)  # (chosen, columns of each)
@@ -42,7 +42,8 @@ def fold_constants(model: nn.Module, layout: Layout, removal: Removal) -> None:
 
 def _compute_neurons(model: nn.Module, layout: Layout, group: Units, chosen: Tensor) -> Tensor:
     activation: Callable[[Tensor], Tensor] = attrgetter(layout.family.activation)(layout.blocks[group.block])
-    inner, *others = [_read_biases(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
+    biases = [_read_biases(model.get_submodule(name), rows[chosen]) for name, rows in group.rows.items()]
+    inner, *others = torch.cat(biases, dim=1).split(1, dim=1)  # (chosen, 1) each, from two layers or a fused one
     constants = activation(inner)
     for other in others:
         constants = constants * other

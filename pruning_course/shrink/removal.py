@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 
-from pruning_course.models import Layout, measure_blocks
+from pruning_course.models import STRUCTURES, Layout, measure_blocks
 
-LABELS = {"neurons": "neurons", "heads": "attention heads", "layers": "layers"}  # in error messages
+LABELS = {f"{structure}s": label for structure, label in STRUCTURES.items()}  # in error messages
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class Removal:
         object.__setattr__(self, "layers", _sort("layers", self.layers))
 
     def check(self, layout: Layout) -> None:
-        """Raise ValueError if the blocks lack anything of this, or if none of them would be left."""
+        """Raise ValueError if the family or the blocks lack anything of this, or if no block would be left."""
+        for structure in STRUCTURES:
+            if getattr(self, f"{structure}s"):
+                layout.check_cut(structure)
         sizes = measure_blocks(layout)
         _check_range("layers", self.layers, len(sizes), "The model")
         for what in ("neurons", "heads"):

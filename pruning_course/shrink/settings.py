@@ -9,9 +9,16 @@ from transformers import PreTrainedModel
 from pruning_course.models import Layout, is_inside, measure_blocks
 from pruning_course.shrink.removal import Removal
 
+PER_LAYER = ("layer_types", "no_rope_layers")  # lists in a config that have one entry for each block
+
 
 def check_settings(layout: Layout, removal: Removal) -> None:
-    """Raise ValueError if blocks are to be removed and the others compute something from their own number."""
+    """Raise ValueError if blocks are to be removed and what the others compute depends on their own number."""
+    if 0 in removal.layers and (getattr(layout.config, "conv_kernel_size", None) or 0) > 0:
+        raise ValueError(
+            "This model adds a convolution to the output of its first layer (conv_kernel_size), so removing that layer "
+            "would change the layer after it."
+        )
     if removal.layers and getattr(layout.config, "scale_attn_by_inverse_layer_idx", False):
         raise ValueError(
             "The attention scores of this model are divided by the number of the layer "
@@ -26,9 +33,11 @@ def write_settings(model: nn.Module, layout: Layout, removal: Removal) -> None:
     """
     config, family, sizes = _own_config(model, layout), layout.family, measure_blocks(layout)
     neurons, heads = {size.neurons for size in sizes}, {size.heads for size in sizes}
-    config.num_hidden_layers = len(sizes)
-    if getattr(config, "layer_types", None) is not None:
-        config.layer_types = [t for n, t in enumerate(config.layer_types) if n not in removal.layers]
+    if removal.layers:
+        config.num_hidden_layers = len(sizes)
+        for name in PER_LAYER:
+            if (old := getattr(config, name, None)) is not None:
+                setattr(config, name, [value for block, value in enumerate(old) if block not in removal.layers])
     if len(neurons) == 1 and 0 not in neurons:
         setattr(config, family.ffn_width, *neurons)
     if family.has_head_dim and len(heads) == 1 and 0 not in heads:

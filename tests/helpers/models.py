@@ -1,5 +1,7 @@
 """Tiny models of every family, built from a config: no download, no training."""
 
+import copy
+
 import torch
 from torch import nn
 from transformers import (
@@ -20,7 +22,7 @@ from transformers import (
 )
 
 from pruning_course import Removal
-from pruning_course.models import find_layout, find_units, measure_blocks
+from pruning_course.models import find_layout, find_units, measure_blocks, out_in
 
 SMALL = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
 GQA = SMALL | {"num_key_value_heads": 2, "tie_word_embeddings": False}
@@ -82,13 +84,45 @@ def sizes(model):
 
 def lively(family: str, seed: int = 0):
     """A tiny model in which no bias is 0 and no LayerNorm is neutral: what is cut wrongly shows."""
-    model = make(family, seed)
+    return enliven(make(family, seed))
+
+
+def enliven(model):
+    """Give every bias and every norm random numbers, and make all weights but embeddings larger."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1:
                 parameter.add_(torch.randn_like(parameter) / 2)
             elif "embed" not in name and "wte" not in name:
                 parameter.mul_(10)
+    return model
+
+
+def masked(model, removal: Removal):
+    """The model with the numbers of each removed neuron and head set to 0, one by one."""
+    model = copy.deepcopy(model)
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind) if gone else ():
+            for unit in gone.get(group.block, ()):
+                for name, rows in group.rows.items():
+                    layer = model.get_submodule(name)
+                    out_in(layer, layer.weight.data)[rows[unit]] = 0
+                    if layer.bias is not None:
+                        layer.bias.data[rows[unit]] = 0
+                for name, columns in group.columns.items():
+                    layer = model.get_submodule(name)
+                    out_in(layer, layer.weight.data)[:, columns[unit]] = 0
+    return model
+
+
+def without_incoming_weights(model, removal: Removal):
+    """What the lecture calls pruned: the weights that lead into a unit are 0, its biases and columns stay."""
+    model = copy.deepcopy(model)
+    for kind, gone in (("neuron", removal.neurons), ("head", removal.heads)):
+        for group in units(model, kind) if gone else ():
+            for name, rows in group.rows.items():
+                layer = model.get_submodule(name)
+                out_in(layer, layer.weight.data)[rows[list(gone.get(group.block, ()))].flatten()] = 0
     return model
 
 
