@@ -1,4 +1,4 @@
-"""Importing `pruning_course.teaching` makes transformers quiet, whichever comes first."""
+"""Importing `pruning_course.teaching` makes transformers quiet; see also test_imports.py."""
 
 import importlib
 import os
@@ -9,25 +9,14 @@ from transformers.utils import logging
 
 import pruning_course.teaching
 
-TEACHING = "import pruning_course.teaching"
 OURS = ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "TOKENIZERS_PARALLELISM")
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
 LEVEL = "from transformers.utils import logging; print(logging.get_verbosity(), logging.is_progress_bar_enabled())"
 
 
-def level(*lines, **variables):
-    """Transformers' verbosity (40 is ERROR, 30 WARNING) and whether it draws bars, in a Python of its own."""
-    environment = {name: value for name, value in os.environ.items() if name not in OURS} | variables
-    done = run_python("-c", "\n".join([*lines, LEVEL]), env=environment, check=True)
-    return done.stdout.split()
-
-
 def test_transformers_is_not_quiet_by_itself():
-    assert level() == ["30", "True"]
-
-
-def test_the_lessons_make_it_quiet_but_for_what_the_reader_has_set():
-    assert level(TEACHING, TRANSFORMERS_VERBOSITY="info") == ["20", "False"]
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    assert run_python("-c", LEVEL, env=environment, check=True).stdout.split() == ["30", "True"]
 
 
 @pytest.fixture
@@ -53,7 +42,7 @@ def loud(monkeypatch):
         ({"TRANSFORMERS_VERBOSITY": "warning", "HF_HUB_DISABLE_PROGRESS_BARS": "0"}, (30, True)),
     ],
 )
-def test_what_the_reader_has_set_stays_if_transformers_came_first(loud, monkeypatch, given, expected):
+def test_what_the_reader_has_set_stays(loud, monkeypatch, given, expected):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     importlib.reload(pruning_course.teaching)
