@@ -131,6 +131,27 @@ def test_labels_and_what_the_model_has_no_name_for_stay_out():
     torch.testing.assert_close(norms["layer"], data.double().square().mean(0).sqrt())
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_forward_that_takes_any_name_gets_all_but_the_labels(named):
+    class TakesAny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, **inputs):
+            assert set(inputs) == {"x", "attention_mask"}
+            return self.layer(inputs["x"])
+
+    class NamesOne(TakesAny):
+        def forward(self, x, **inputs):
+            return super().forward(x=x, **inputs)
+
+    model, data = NamesOne() if named else TakesAny(), torch.randn(4, 2, 3)
+    batch = {"x": data, "attention_mask": torch.ones(4, 2), "labels": torch.ones(4)}
+    norms = input_norms(model, {"layer": model.layer}, [batch], num_samples=4)
+    torch.testing.assert_close(norms["layer"], data.double().flatten(0, 1).square().mean(0).sqrt())
+
+
 def test_the_head_is_run_only_when_it_is_chosen():
     model = make("llama")
     calls = []

@@ -234,8 +234,32 @@ def test_what_merging_pads():
     assert merge_batches(list(map(as_batch, labels))).inputs["labels"].tolist() == [[1, 1, -100, -100], [1] * 4]
     square = merge_batches([as_batch(texts([2, 1]))])
     assert square.mask.tolist() == [[True, True, False], [True, False, False]]
+    embedded = [as_batch({"inputs_embeds": torch.ones(1, n, 3)}) for n in (2, 4)]
+    merged = merge_batches(embedded)
+    assert merged.inputs["inputs_embeds"].sum(2).tolist() == [[3, 3, 0, 0], [3, 3, 3, 3]]
+    assert merged.inputs["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
     full = merge_batches([as_batch(texts([2, 2]))])
     assert full.mask.all() and full.mask.shape == (2, 2)
+
+
+@pytest.mark.filterwarnings("ignore:The batches have no attention_mask")
+def test_texts_of_different_lengths_need_no_mask():
+    masked = [texts([5, 5]), texts([3, 3], seed=1)]
+    bare = [{"input_ids": batch["input_ids"]} for batch in masked]
+    norms = []
+    for batches in (masked, bare):
+        pruner = WandaPruner(make("bert"), 0.5, sequential=True).calibrate(batches, 4)
+        pruner.prune()
+        norms.append(pruner.norms)
+    close(norms[1], norms[0])
+
+
+def test_how_many_tokens_a_sample_has():
+    assert as_batch(torch.ones(4, 7)).length == 1 and as_batch(torch.ones(4, 7, 2)).length == 1
+    assert (
+        as_batch({"x": torch.ones(4)}).length == 1
+        and as_batch({"idx": torch.ones(4), **texts([5, 3, 2, 1])}).length == 5
+    )
 
 
 def test_what_cannot_be_cut_or_merged_is_refused():

@@ -311,6 +311,8 @@ def test_a_damaged_generation_config_is_named(tmp_path):
         ({"blocks": {BLOCKS: [{"neurons": -1, "heads": 1}]}}, "pruning.json is damaged"),
         ({"blocks": {BLOCKS: [{"neurons": 3}]}}, "pruning.json is damaged"),
         ({"dtype": "sum"}, "pruning.json is damaged"),
+        ({"other_dtypes": {"classifier.bias": "sum"}}, "pruning.json is damaged"),
+        ({"blocks": {BLOCKS: [{"neurons": 21, "heads": 4}, {"neurons": 7, "heads": -3}]}}, "pruning.json is damaged"),
         ({"blocks": {BLOCKS: [{"neurons": 24, "heads": 4}]}}, r"pruning\.json has 1 blocks and config\.json has 2"),
         (
             {"blocks": {BLOCKS: [{"neurons": 21, "heads": 4}, {"neurons": 8, "heads": 3}]}},

@@ -1,6 +1,7 @@
 """The exercises: each check accepts its solution, and tells each known mistake, and each accident, from the others."""
 
 import ast
+import copy
 import inspect
 import re
 import sys
@@ -31,6 +32,7 @@ from pruning_course.schedules import exponential  # noqa: E402
 from pruning_course.teaching import checks, solutions  # noqa: E402
 from pruning_course.teaching.checks import CHECKS, Verdict, progress  # noqa: E402
 from pruning_course.teaching.checks.check import AS_FOUND, IMPORTED, NEARLY_AS_FOUND  # noqa: E402
+from pruning_course.teaching.checks.compare import difference, difference_untold  # noqa: E402
 from pruning_course.teaching.notebook_map import STOPS  # noqa: E402
 from tools import notebooks  # noqa: E402
 
@@ -59,6 +61,95 @@ def test_a_known_mistake_is_named(name, number):
     assert not verdict.passed
     assert verdict.message.endswith(mistake.says)
     assert verdict.hint
+
+
+# For each known mistake, a letter for each case: right, a wrong answer, or an error that the case does not want (x).
+PATTERNS = {
+    "keep_half": "www www wrw www",
+    "keep_exactly": "rwwrrwr rwwrrrw rrrwrrr rwwrrrr rrrrwrr wwwwwww",
+    "current_weight": "wr ww ww",
+    "state_to_save": "ww ww wr ww",
+    "bytes_on_disk": "rwwww wwwwr wwwww rwrrr rrrwr",
+    "five_against_five": "w w w",
+    "ffn_share": "wwr www www wwr",
+    "selected_sparsity": "wrw rww rrw www",
+    "attention_layers": "www rww wrr wrr",
+    "untied": "wrrw rwww rrrw rrwr",
+    "slow_fast_slow": "w w w w",
+    "fast_then_slow": "rwww rwwr rwwr",
+    "cubic_sparsity": "wwwrrr wrrrwx rrwrrr rrwrrr",
+    "pruning_steps": "wwrw wwrw rrwr wwrw",
+    "forty_to_sixty": "w w w",
+    "fraction_to_remove": "wrwrrr rrrrxw rrrrrw wwwrrr",
+    "sparsity_after": "wwwr wwwr wwww",
+    "wanda_rescues": "w w w",
+    "wanda_scores": "www rwr www www www www",
+    "keep_per_output": "wwwwr wwwrr rwwwr wwwrr",
+    "keep_two_of_four": "wrr wrr rrw wwr",
+    "remove_neurons": "wrw wrw wrw www",
+    "silence_head": "wwr www www wwr",
+    "remove_head": "www wwr www wrw wwr",
+    "step_and_hold": "ww wr ww ww",
+    "best_weights": "wrww rrww wwwr rrrx",
+    "winning_ticket": "www wwr wwr www",
+    "structured_or_not": "w w w w w w",
+    "choose_and_report": "wr ww wr",
+    "checked_options": "rrwww rrwwr rrrrx rrwww",
+}
+
+
+def pattern(check, function) -> str:
+    """A letter for each case: r, w or x, as in PATTERNS."""
+    alone, letters = copy.copy(check), ""
+    alone.mistakes = []
+    for case in check.cases:
+        alone.cases = [case]
+        verdict = alone(function)
+        letters += "r" if verdict.passed else "x" if "it raises" in verdict.message else "w"
+    return letters
+
+
+@every_check
+def test_a_known_mistake_is_wrong_where_it_should_be_and_nowhere_else(name):
+    found = [pattern(CHECKS[name], mistake.function) for mistake in CHECKS[name].mistakes]
+    assert found == PATTERNS[name].split()
+
+
+def _real(inputs, mask):
+    return inputs if mask is None else inputs[mask]
+
+
+def _root(squares, dim=0):
+    return squares.square().sum(dim).sqrt()
+
+
+def _each_row(scores, share):
+    keep = torch.ones_like(scores, dtype=torch.bool)
+    later_first = scores.shape[-1] - 1 - scores.flip(-1).argsort(dim=-1, stable=True)
+    return keep.scatter(-1, later_first[..., : round(share * scores.shape[-1])], False)
+
+
+def _half_of_each_row(scores):
+    if scores.shape[1] % 4:
+        raise ValueError("4 does not divide the rows")
+    return _each_row(scores, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "answer"),
+    [
+        ("wanda_scores", 0, lambda weight, inputs, mask: weight.abs() * _root(inputs, 1).mean(0)),
+        ("wanda_scores", 1, lambda weight, inputs, mask: weight.abs() * _root(inputs.reshape(-1, 2))),
+        ("wanda_scores", 3, lambda weight, inputs, mask: weight * _root(_real(inputs, mask))),
+        ("wanda_scores", 4, lambda weight, inputs, mask: weight.abs() * _real(inputs, mask).norm(1, dim=0)),
+        ("wanda_scores", 5, lambda weight, inputs, mask: weight.abs() * _root(_real(inputs, mask)) ** 2),
+        ("keep_exactly", 4, _each_row),
+        ("keep_two_of_four", 0, _half_of_each_row),
+    ],
+)
+def test_the_same_mistake_written_by_somebody_else_is_named(name, number, answer):
+    verdict = CHECKS[name](answer)
+    assert not verdict.passed and verdict.message.endswith(CHECKS[name].mistakes[number].says)
 
 
 @every_check
@@ -173,6 +264,15 @@ def _kth(scores, share):
 )  # fmt: skip
 def test_another_wrong_answer_gets_a_fitting_sentence(name, answer, words):
     assert words in CHECKS[name](answer).message
+
+
+def test_of_two_dicts_the_entries_that_differ_are_shown():
+    given, wanted = {"a": 1.0, "b": [0.25, True], "c": 3}, {"a": 1, "b": [0.5, True], "c": 2}
+    assert difference(given, wanted) == "b: expected [0.5, True], got [0.25, True]; c: expected 2, got 3."
+    assert difference({"it fits": False, "it is new": True}, {"it fits": True, "it is new": True}) == (
+        "this does not hold: it fits."
+    )
+    assert difference_untold(given, wanted) == "not right yet: b; c."
 
 
 @pytest.mark.parametrize("name", ["five_against_five", "forty_to_sixty", "structured_or_not"])

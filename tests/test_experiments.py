@@ -1,5 +1,6 @@
 import math
 from dataclasses import asdict
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -220,6 +221,28 @@ def test_a_run_of_each_method(own, method):
     assert without_seconds(execute(settings, own)) == without_seconds(result)
 
 
+def test_the_pruner_is_told_the_number_of_finished_steps():
+    steps = []
+
+    class Pruner:
+        def step(self, done):
+            steps.append(done)
+
+    batches = [{"x": torch.tensor(place)} for place in range(3)]
+    loader, seen = one_run.WhilePruning(batches, 2, Pruner()), []
+    for batch in loader:
+        assert list(range(1, len(seen) + 1)) == steps  # not before the step on the last batch
+        seen.append(int(batch["x"]))
+    assert steps == [1, 2, 3, 4, 5, 6] and len(loader) == 6
+    assert sorted(seen[:3]) == sorted(seen[3:]) == [0, 1, 2]
+
+
+@cache
+def train_loss(own, **change) -> list[float]:
+    base = {"prune_method": "gradual", "fine_tune_epochs": 4, "learning_rate": 1e-2, "train_texts": 48}
+    return execute(Settings(**base | change), own)["history"]["train_loss"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -235,9 +258,7 @@ def test_a_run_of_each_method(own, method):
     ids=lambda change: next(iter(change)),
 )
 def test_every_setting_has_an_effect(own, change):
-    base = {"prune_method": "gradual", "fine_tune_epochs": 4, "learning_rate": 1e-2, "train_texts": 48}
-    histories = [execute(Settings(**settings), own)["history"]["train_loss"] for settings in (base, base | change)]
-    assert histories[0] != histories[1]
+    assert train_loss(own) != train_loss(own, **change)
 
 
 def test_structured_runs_choose_by_the_norm_or_by_the_gradient(own, monkeypatch):

@@ -28,6 +28,7 @@ def places(labels: list[str], names: dict) -> list[int]:
         (["3", "1"], NUMBERED, [2, 0]),  # the model's names
         (["3.0", "1.0"], NUMBERED, [2, 0]),
         (["0", "2"], NUMBERED, [0, 2]),
+        (["1", "0", "1"], {0: "1", 1: "0"}, [0, 1, 0]),  # names come before numbers
         ([str(number) for number in range(12)], unnamed(12), list(range(12))),
     ],
 )

@@ -13,6 +13,13 @@ def test_a_file_appears_whole(tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]
 
 
+def test_what_a_killed_process_leaves_is_named_after_the_file(tmp_path):
+    with written_beside(tmp_path / "a.txt"):
+        [folder] = tmp_path.iterdir()
+        assert folder.name.startswith(".a.txt.")  # by which a sweep and a report know it
+        (folder / "a.txt").touch()
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

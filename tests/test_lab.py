@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from helpers.processes import run, started
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -31,7 +32,7 @@ def clone(tmp_path_factory):
         shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "the course"]):
-        subprocess.run(["git", "-c", "user.name=me", "-c", "user.email=me@example.org", *words], cwd=root, check=True)
+        run(["git", "-c", "user.name=me", "-c", "user.email=me@example.org", *words], cwd=root, check=True)
     assert list(my_course.renew(root)) == []
     return root
 
@@ -41,13 +42,12 @@ def server(clone):
     """Its address, and its log."""
     log = clone.parent / "server.log"
     quiet = ("--no-browser", "--ServerApp.port=0", f"--IdentityProvider.token={TOKEN}")
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            lab.command(clone, *quiet), cwd=clone, env=lab.environ(), stdout=file, stderr=subprocess.STDOUT
-        )
-    try:
+    words = lab.command(clone, *quiet)
+    with (
+        open(log, "w") as file,
+        started(words, cwd=clone, env=lab.environ(), stdout=file, stderr=subprocess.STDOUT) as process,
+    ):
         yield _address(log, process), log
-    finally:
         process.terminate()
         process.wait(30)
 
@@ -75,7 +75,7 @@ def ask(server, path: str, content=None):
 
 
 def changes(clone: Path) -> str:
-    return subprocess.run(["git", "status", "--short"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    return run(["git", "status", "--short"], cwd=clone, check=True).stdout
 
 
 @pytest.mark.parametrize("path", [EXERCISES, "notebooks/10_exercises.ipynb"])
@@ -109,7 +109,7 @@ def test_saving_a_committed_notebook_changes_that_notebook_only(server, clone):
     notebook["cells"][0]["source"] += "\nan author's note"
     ask(server, f"contents/{path}", {"type": "notebook", "format": "json", "content": notebook})
     assert changes(clone).split() == ["M", path]
-    subprocess.run(["git", "checkout", "-q", "."], cwd=clone, check=True)
+    run(["git", "checkout", "-q", "."], cwd=clone, check=True)
 
 
 def test_the_sources_are_not_listed(server):

@@ -1,6 +1,7 @@
 """The lecture's claims about fine-tuning that are wrong; see test_lecture_defects.py."""
 
 import copy
+from functools import lru_cache
 
 import pytest
 import torch
@@ -83,6 +84,11 @@ def test_S13_the_best_weights_are_kept_and_not_the_last():
 
 def trained_net(seed=0):
     """A dense net that has learned its task; its rate rose to 0.03 and fell to 0, in ten epochs."""
+    return copy.deepcopy(_trained_net(seed))
+
+
+@lru_cache
+def _trained_net(seed):
     model = net(seed=seed)
     original = FineTuneConfig(10, lr=0.03, rewind_lr=True, seed=seed)
     fine_tune_after_pruning(model, batched(512), batched(64, seed=1), None, original)
@@ -105,9 +111,9 @@ def test_S19_damage_and_recovery_are_measured_on_validation():
 def test_S28_a_tenth_of_the_rate_is_the_weaker_recipe_here():
     validation = batched(256, seed=1)
     for seed in range(3):
-        dense, best = trained_net(seed), {}
+        best = {}
         for rewind in (False, True):
-            model = copy.deepcopy(dense)
+            model = trained_net(seed)
             config = FineTuneConfig(1, lr=0.03, rewind_lr=rewind, seed=seed)
             best[rewind] = max(
                 fine_tune_after_pruning(model, batched(512), validation, pruned(model, 0.9), config).micro_f1

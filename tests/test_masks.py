@@ -186,6 +186,12 @@ def test_save_and_load_round_trip(tmp_path):
         Masks.load(tmp_path / "masks.safetensors", make("bert"))
 
 
+def test_a_mask_that_lies_transposed_in_memory_is_saved_as_it_reads(tmp_path):
+    model, keep = nn.Linear(3, 5), torch.arange(15).view(3, 5).t() % 4 > 0
+    Masks.apply(model, {"": keep}).save(str(tmp_path / "masks"))
+    assert torch.equal(Masks.load(str(tmp_path / "masks"), nn.Linear(3, 5))[""], keep)
+
+
 def test_a_mask_follows_its_model_to_another_dtype():
     model = make("plain")
     masks = Masks.apply(model, half(model))

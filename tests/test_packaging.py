@@ -4,13 +4,13 @@ import ast
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from helpers.processes import run
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -135,7 +135,7 @@ def test_colab_keeps_its_own(name, version):
 def test_make_help_lists_every_target():
     targets = re.findall(r"^([a-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text(), re.M)
     assert {"help", "course", "test", "notebooks", "lab", "badges", "bench", "timings", "lint"} <= set(targets)
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = run(["make", "help"], cwd=ROOT, check=True).stdout
     assert re.findall(r"^make ([\w-]+) +\S", shown, re.M) == targets
 
 

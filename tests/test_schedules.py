@@ -84,11 +84,14 @@ def test_start_equal_to_end_is_a_jump():
         ((1, 0, math.nan, 0, 0.5), "the end cannot be earlier"),
         ((1, 0, 5, 0.6, 0.5), "below the initial sparsity 0.6"),
         ((1, 0, 5, 0, 50), "must be between 0 and 1"),
+        ((1, 0, 5, 0, 1.5), "must be between 0 and 1"),
+        ((1, 0, 5, 1.5, 0.5), "must be between 0 and 1"),
         ((1, 0, 5, math.nan, 0.5), "must be between 0 and 1"),
         ((1, 0, 5, 0, 0.5, "cosine"), "linear, cubic, exponential, geometric, or a function"),
         ((9, 0, 5, 0, 0.5, "cosine"), "schedule is 'cosine'"),  # also where its shape plays no part
         ((1, 0, 5, 0, 1, "geometric"), "never gets there"),
         ((1, 0, 5, 0, 0.5, lambda p: 2.0), "must stay between 0 and 1"),
+        ((1, 0, 5, 0, 0.5, lambda p: -0.5), "must stay between 0 and 1"),
         ((1, 0, 5, 0, 0.5, lambda p: math.nan), "must stay between 0 and 1"),
     ],
 )

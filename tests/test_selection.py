@@ -1,3 +1,4 @@
+from functools import lru_cache
 from unittest.mock import patch
 
 import pytest
@@ -108,23 +109,27 @@ def test_a_higher_sparsity_contains_the_lower(scores, a, b):
 MANY = 3 * 2**18 + 5  # several chunks
 
 
+@lru_cache
+def large_scores(kind):
+    """MANY scores, and their places from the lowest to the highest, among equals the later ones first."""
+    scores = torch.randn(MANY, generator=torch.Generator().manual_seed(0)).abs()
+    if kind == "few values":
+        scores = (scores * 2).floor()
+    if kind == "outliers":
+        scores[::16] = 1000.0
+    return scores, MANY - 1 - torch.sort(scores.flip(0), stable=True).indices
+
+
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.97])
 @pytest.mark.parametrize("kind", ["normal", "few values", "outliers"])
 @pytest.mark.parametrize("few", [threshold.FEW, 5])
 def test_large_tensors_are_exact_however_few_scores_may_be_set_aside(monkeypatch, few, kind, share):
     monkeypatch.setattr(threshold, "FEW", few)
-    generator = torch.Generator().manual_seed(0)
-    scores = torch.randn(MANY, generator=generator).abs()
-    if kind == "few values":
-        scores = (scores * 2).floor()
-    if kind == "outliers":
-        scores[::16] = 1000.0
+    scores, order = large_scores(kind)
     keep = keep_globally({"a": scores[: MANY // 2], "b": scores[MANY // 2 :]}, share)
     keep = torch.cat([keep["a"], keep["b"]])
-    removed = round(share * MANY)
-    order = torch.sort(scores.flip(0), stable=True).indices  # among equals the later ones first
     expected = torch.ones(MANY, dtype=torch.bool)
-    expected[MANY - 1 - order[:removed]] = False
+    expected[order[: round(share * MANY)]] = False
     assert torch.equal(keep, expected)
 
 

@@ -96,6 +96,8 @@ def test_the_counts_are_exact_in_every_round():
     kept = [sum(int(mask.sum()) for mask in one.keep.values()) for one in found]
     assert kept == [110, 88, 70, 56, 45]  # 110 weights, times 0.8 each time, rounded
     assert [one.sparsity for one in found] == pytest.approx([1 - k / 110 for k in kept])
+    by_default = find_ticket(make_model, Trainer(), steps=1, rounds=1)[1]
+    assert by_default.sparsity == pytest.approx(0.2)
 
 
 def test_rewinding_to_a_later_step():

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from pruning_course.lab import memory  # noqa: E402
 from tools import badges, notebooks, picture  # noqa: E402
 
 
@@ -87,7 +88,10 @@ def test_exercises_make_two_notebooks(folder):
     assert "blob/v1/notebooks/solutions/00_a.ipynb) and [a link](../01_b.ipynb#here)" in solved[0]
 
 
-def test_build_writes_what_is_fit_and_refuses_the_rest(folder):
+def test_build_writes_what_is_fit_and_refuses_the_rest(folder, monkeypatch):
+    assert eval(notebooks.PEAK) > 10
+    # The same question to the file alone: importing the library around it takes seconds.
+    monkeypatch.setattr(notebooks, "PEAK", f"__import__('runpy').run_path({memory.__file__!r})['peak_mebibytes']()")
     source = folder / "source/00_a.py"
     source.write_text("# %%\nimport sys\nprint('so far so good')\n\n# %%\nprint('a warning', file=sys.stderr)\n")
     result = CliRunner().invoke(notebooks.app, ["build"])

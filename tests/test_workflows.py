@@ -1,12 +1,11 @@
 """The workflows run what everyone can run, and no more than they need; the issue forms can be filled in."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from helpers.processes import run_python
 
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
@@ -33,8 +32,7 @@ def targets() -> set[str]:
 
 def is_a_command(name: str) -> bool:
     """Whether `tools/course.py` knows this command; with --help it only explains it."""
-    words = [sys.executable, str(ROOT / "tools/course.py"), name, "--help"]
-    return subprocess.run(words, capture_output=True).returncode == 0
+    return run_python(ROOT / "tools/course.py", name, "--help").returncode == 0
 
 
 def lines_of(job: dict) -> list[str]:

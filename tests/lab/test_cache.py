@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -161,15 +159,6 @@ def test_a_disk_without_room_is_found_before_the_training(folder, monkeypatch):
 def test_facts_are_json_with_a_newline(cached):
     text = (cached / "facts.json").read_text()
     assert json.loads(text) and text.endswith("}\n")
-
-
-def test_importing_the_laboratory_is_cheap():
-    code = (
-        "import sys, pruning_course; before = set(sys.modules); import pruning_course.lab; "
-        "print(sorted(set(sys.modules) - before))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['pruning_course.extras', 'pruning_course.lab']"
 
 
 def test_every_public_name_is_there():

@@ -1,8 +1,11 @@
-import subprocess
+import importlib.metadata
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.imports import imported_anew
+from helpers.processes import run_python
 from typer.testing import CliRunner
 
 from pruning_course.__main__ import app
@@ -79,24 +82,41 @@ runpy.run_module("pruning_course", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("name", ["torch", "safetensors", "platformdirs", "accelerate"])
-def test_it_names_what_is_missing(name):
-    done = subprocess.run([sys.executable, "-c", WITHOUT, name], capture_output=True, text=True)
+def test_it_names_what_is_missing():
+    done = run_python("-c", WITHOUT, "torch")
     assert done.returncode == 1 and done.stderr == ""
-    assert ["NO", name] in [line.split()[:2] for line in done.stdout.splitlines()]
-    assert f'pip install "{name}' in done.stdout
+    assert ["NO", "torch"] in [line.split()[:2] for line in done.stdout.splitlines()]
+    assert 'pip install "torch' in done.stdout
+
+
+@pytest.mark.parametrize("name", ["safetensors", "platformdirs", "accelerate"])
+def test_it_names_what_else_is_missing(name, capsys, monkeypatch):
+    version = importlib.metadata.version
+
+    def found(asked):
+        if asked == name:
+            raise importlib.metadata.PackageNotFoundError(asked)
+        return version(asked)
+
+    monkeypatch.setattr(importlib.metadata, "version", found)
+    monkeypatch.setattr(sys, "argv", ["doctor", "doctor"])
+    with imported_anew(name), pytest.raises(SystemExit) as end:
+        runpy.run_module("pruning_course", run_name="__main__")
+    said = capsys.readouterr()
+    assert end.value.code == 1 and said.err == ""
+    assert ["NO", name] in [line.split()[:2] for line in said.out.splitlines()]
+    assert f'pip install "{name}' in said.out
 
 
 def test_without_typer_there_is_no_command_line_and_one_sentence_says_so():
-    code = "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('pruning_course', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("typer is not installed; it comes with the extra 'course': run `pip install")
+    with imported_anew("typer"), pytest.raises(SystemExit) as end:
+        runpy.run_module("pruning_course", run_name="__main__")
+    assert end.value.code.startswith("typer is not installed; it comes with the extra 'course': run `pip install")
 
 
 def test_without_torch_a_name_of_the_library_is_one_sentence():
     code = "import sys; sys.modules['torch'] = None; from pruning_course import Masks"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     said = done.stderr.strip().splitlines()[-1]
     assert said.startswith("ImportError: pruning_course.Masks is not there (ModuleNotFoundError: import of torch")
     assert "python -m pruning_course doctor" in said

@@ -1,5 +1,4 @@
-import subprocess
-import sys
+from helpers.processes import run_python
 
 from pruning_course.lab.memory import peak_mebibytes
 
@@ -14,7 +13,7 @@ print(peak_mebibytes())
 def test_a_small_child_of_a_large_parent_reports_little():
     large = bytearray(600 * 2**20)
     large[:: 2**12] = b"x" * len(large[:: 2**12])  # a page is only held once something is written into it
-    child = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
+    child = run_python("-c", CHILD, check=True)
     assert peak_mebibytes() > 600
     assert 5 < float(child.stdout) < 300
 

@@ -1,10 +1,9 @@
 import os
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
+from helpers.processes import run_python
 
 from pruning_course.lab import milliseconds
 
@@ -48,18 +47,10 @@ def test_a_gpu_has_finished_before_the_clock_is_read(monkeypatch):
     assert events == ["wait", "call", "call", "wait", "wait", "call", "call", "call", "wait"]
 
 
-def without_gpu(code):
-    """What a Python of its own writes that runs `code` with a CUDA toolkit and no GPU."""
-    done = subprocess.run(
-        [sys.executable, "-c", CUDA_BUILD_WITHOUT_GPU + code],
-        env=os.environ | {"CUDA_HOME": "/usr/local/cuda"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
 def test_timing_and_the_experiments_are_silent_where_a_cuda_build_finds_no_gpu():
-    assert "No CUDA runtime is found" in without_gpu("import torch.utils.cpp_extension")  # what must not happen
-    assert without_gpu("import pruning_course.lab.timing, pruning_course.experiments.run") == ""
+    ours = "import pruning_course.lab.timing, pruning_course.experiments.run\n"
+    loud = "print('loud:', file=sys.stderr)\nimport torch.utils.cpp_extension\n"  # what must not happen before
+    environment = os.environ | {"CUDA_HOME": "/usr/local/cuda"}
+    done = run_python("-c", CUDA_BUILD_WITHOUT_GPU + ours + loud, env=environment, check=True)
+    before, _, after = done.stderr.partition("loud:\n")
+    assert before == "" and "No CUDA runtime is found" in after
