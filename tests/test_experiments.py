@@ -283,7 +283,7 @@ def test_a_run_that_cannot_be_made_says_why(own):
     settings = Settings(prune_method="structured", prune_layers="attention")
     result = execute(settings, own)
     assert result["status"] == "failed" and result["settings"] == asdict(settings)
-    assert result["error"].startswith("ValueError: prune_layers is 'attention', which has no neurons")
+    assert result["error"].startswith("ValueError: prune_layers for neurons is 'attention'")
 
 
 def test_the_model_stays_dense_at_zero_percent(own):
