@@ -1,6 +1,6 @@
 """Structured pruning: whole units (neurons, attention heads or blocks) are first masked, and then cut out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Unpack, cast
 
 import torch
@@ -218,6 +218,6 @@ class StructuredPruner(PruningManager):
             raise RuntimeError(f"The model is shrunk already, so {call}() is no longer possible.")
 
 
-def _check_choice(what: str, choice: object, known: Iterable[str]) -> None:
+def _check_choice(what: str, choice: object, known: Collection[str]) -> None:
     if choice not in known:
         raise ValueError(f"{what} is {choice!r}; it can be {', '.join(map(repr, known))}.")
