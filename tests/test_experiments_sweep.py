@@ -121,7 +121,10 @@ def test_a_failed_run_is_recorded_and_does_not_stop_the_rest(own, tmp_path, monk
     command = ["sweep", *options, f"--model={own.model}", f"--data={own.data}", f"--output-dir={tmp_path}"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1 and "1 of 2 runs are done" in result.stdout
-    assert "failed: ValueError: prune_layers is 'attention'" in result.stderr and "Traceback" not in result.output
+    assert (
+        "failed: ValueError: prune_layers for neurons is 'attention'" in result.stderr
+        and "Traceback" not in result.output
+    )
     assert sorted(found["status"] for found in results(tmp_path).values()) == ["done", "failed"]
     report = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert report.exit_code == 0 and "## Failed" in (tmp_path / "report.md").read_text()

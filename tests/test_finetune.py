@@ -1,5 +1,7 @@
+import gc
 import os
 import warnings
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -545,3 +547,17 @@ def test_two_processes_of_accelerate_come_out_as_one(tmp_path):
     assert len(printed) == 1 and f"micro_f1={history.micro_f1}, macro_f1={history.macro_f1}" in printed.pop()
     assert (tmp_path / "checkpoint").exists()
     assert done.stdout.count(f"Own {launched_with_ones_own()}") == 2
+
+
+def test_nothing_of_a_training_stays_in_memory():
+    model, optimizer = net(), None
+    gc.collect()
+    gc.disable()
+    try:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+        gone = [weakref.ref(model), weakref.ref(optimizer)]
+        fine_tune_after_pruning(model, batched(16), batched(8), half(model), FAST, optimizer=optimizer)
+        del model, optimizer
+        assert [reference() for reference in gone] == [None, None]
+    finally:
+        gc.enable()

@@ -54,7 +54,9 @@ class Training:
         self.trained = find_trained(optimizer, model)
         _hold(model, masks, unwrap(optimizer))
         self.optimizer = accelerator.prepare_optimizer(optimizer)
-        self.checks = LabelChecks(model, goal, lambda batch: self.split(batch)[0][0])
+        # Not methods of this object: the two would keep each other, and the optimizer's moments, in memory.
+        self.split = split = partial(_split, config, accelerator)
+        self.checks = LabelChecks(model, goal, lambda batch: split(batch)[0][0])
 
     def run(
         self,
@@ -148,11 +150,11 @@ class Training:
         of_teacher = distillation(logits, taught, part["labels"], self.config.temperature)
         return (1 - self.config.teacher_weight) * loss + self.config.teacher_weight * of_teacher
 
-    def split(self, batch: Batch) -> list[tuple[Batch, float]]:
-        """Return the rows of this process on its device, in parts; see `split_batch`."""
-        accelerator = self.accelerator
-        parts = split_batch(batch, self.config.micro_tokens, accelerator.process_index, accelerator.num_processes)
-        return [({name: tensor.to(accelerator.device) for name, tensor in part.items()}, s) for part, s in parts]
+
+def _split(config: FineTuneConfig, accelerator: Accelerator, batch: Batch) -> list[tuple[Batch, float]]:
+    """Return the rows of this process on its device, in parts; see `split_batch`."""
+    parts = split_batch(batch, config.micro_tokens, accelerator.process_index, accelerator.num_processes)
+    return [({name: tensor.to(accelerator.device) for name, tensor in part.items()}, s) for part, s in parts]
 
 
 def _hold(model: nn.Module, masks: Masks | None, optimizer: Optimizer) -> None:
