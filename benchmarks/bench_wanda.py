@@ -9,6 +9,7 @@ import json
 import math
 import sys
 import time
+from functools import partial
 from importlib import import_module
 
 import torch
@@ -37,11 +38,12 @@ def write_files():
     save_file({name: ids.contiguous() for name, ids in tokens.items()}, FILES / "tokens.safetensors")
 
 
-def ours(model, ids):
+def ours(model, ids, remember=True):
     from pruning_course import WandaPruner
 
     batches = [{"input_ids": part, "attention_mask": torch.ones_like(part)} for part in ids.split(4)]
-    WandaPruner(model, SPARSITY, "encoder", sequential=True).calibrate(batches, num_samples=SAMPLES).prune()
+    pruner = WandaPruner(model, SPARSITY, "encoder", sequential=True, remember=remember)
+    pruner.calibrate(batches, num_samples=SAMPLES).prune()
 
 
 def theirs(model, ids):
@@ -55,8 +57,14 @@ def theirs(model, ids):
     oneshot(model=model, tokenizer=str(FILES / "model"), dataset=data, recipe=[recipe], **settings)
 
 
-WANDA = {"dense": lambda *_: None, "pruning_course": ours, "llm-compressor": theirs}
-IMPORTS = {"dense": (), "pruning_course": ("pruning_course",), "llm-compressor": ("llmcompressor", "datasets")}
+WANDA = {"dense": lambda *_: None, "pruning_course": ours, "without undo": partial(ours, remember=False)}
+WANDA["llm-compressor"] = theirs
+IMPORTS = {"pruning_course": ("pruning_course",), "without undo": ("pruning_course",)}
+IMPORTS |= {"dense": (), "llm-compressor": ("llmcompressor", "datasets")}
+    "dense": (),
+    **dict.fromkeys(("pruning_course", "without undo"), ("pruning_course",)),
+    "llm-compressor": ("llmcompressor", "datasets"),
+}
 
 
 def by_argsort(scores):
@@ -114,7 +122,7 @@ def measure_selection(kind: str) -> dict:
 def main():
     if not (FILES / "tokens.safetensors").exists():
         write_files()
-    pythons = here(("dense", "pruning_course"))
+    pythons = here(("dense", "pruning_course", "without undo"))
     try:
         pythons["llm-compressor"] = environment_with("llmcompressor")
     except RuntimeError as error:
@@ -125,6 +133,7 @@ def main():
     columns = {"imports": ".1f", "seconds": ".1f", "megabytes": ".0f", "perplexity": ".2f", "sparsity": ".4f"}
     print_medians(runs, columns)
     print_ratio(runs, "pruning_course", "llm-compressor", "seconds", "megabytes")
+    print_ratio(runs, "without undo", "llm-compressor", "seconds", "megabytes")
     print(f"\nRow selection of {ROWS} x {WIDTH} scores, {SPARSITY:.0%}")
     runs = in_turn(here(SELECTION), __file__, ROUNDS, "selection")
     print_medians(runs, {"seconds": ".2f", "megabytes": ".0f", "kept": ",.0f"})

@@ -69,7 +69,6 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
                 f"The mask of {name} is {tuple(keep.shape)}, its weight is {tuple(parameters[name].shape)}."
             )
     pruned = {name: keep.numel() - int(keep.count_nonzero()) - fit.revived.get(name, 0) for name, keep in masks.items()}
-    masked = sum(keep.numel() for keep in masks.values())
     total = sum(parameter.numel() for parameter in model.parameters())
     dense = sum(tensor.nbytes for tensor in {id(t): t for t in model.state_dict(keep_vars=True).values()}.values())
     csr = shrunk = dense
@@ -79,18 +78,29 @@ def sparsity_report(model: nn.Module, masks: Mapping[str, Tensor]) -> SparsityRe
         layer, _ = owners[name]
         bias = None if getattr(layer, "bias", None) is None else masks.get(f"{name}.bias", keep.new_ones(()))
         shrunk -= count_cut(out_in(layer, keep), bias) * parameters[name].itemsize
-    return SparsityReport(
-        selected=sum(pruned.values()) / max(1, masked),
-        of_all=sum(pruned.values()) / max(1, total),
-        pruned=sum(pruned.values()),
-        revived=sum(fit.revived.values()),
-        masked=masked,
+    return make_report(
+        pruned=pruned,
+        sizes={name: keep.numel() for name, keep in masks.items()},
         parameters=total,
-        per_layer={name: count / max(1, masks[name].numel()) for name, count in pruned.items()},
+        revived=sum(fit.revived.values()),
         bytes_dense=dense,
         bytes_csr=csr,
         bytes_shrunk=shrunk,
         left_out=find_left_out(model, (parameters[name] for name in owners)),
+    )
+
+
+def make_report(pruned: Mapping[str, int], sizes: Mapping[str, int], parameters: int, **others: Any) -> SparsityReport:
+    """Return the report of the numbers of pruned weights and of all weights by name; `others` are its other fields."""
+    removed, masked = sum(pruned.values()), sum(sizes.values())
+    return SparsityReport(
+        selected=removed / max(1, masked),
+        of_all=removed / max(1, parameters),
+        pruned=removed,
+        masked=masked,
+        parameters=parameters,
+        per_layer={name: count / max(1, sizes[name]) for name, count in pruned.items()},
+        **others,
     )
 
 

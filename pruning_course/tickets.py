@@ -115,8 +115,10 @@ def rewind(model: nn.Module, start: Mapping[str, Tensor], keep: Mapping[str, Ten
 
     Raises RuntimeError if `start` is not a state of `model`; ValueError if `keep` is empty or does not fit `model`.
     """
+    masks = Masks(model, keep)
+    masks.check_request(keep)  # before anything is changed
     model.load_state_dict(start)
-    return Masks.apply(model, keep)
+    return masks.restrict(keep)
 
 
 def shuffled(keep: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:

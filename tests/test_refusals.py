@@ -18,8 +18,11 @@ from pruning_course import (
     WandaPruner,
     fine_tune_after_pruning,
     input_norms,
+    load_pruned,
     prunable_layers,
     prune_file,
+    rewind,
+    save_pruned,
     sparsity_report,
 )
 from pruning_course.finetune.losses import compute_loss
@@ -213,3 +216,23 @@ def test_a_checkpoint_that_would_stay_dense_or_lose_its_scales_is_refused(tmp_pa
         prune_file(tmp_path / "fp8", tmp_path / "out", 0.5)
     with pytest.raises(FileExistsError, match="pruned exists already"):
         prune_file(folder / "consolidated.safetensors", tmp_path / "pruned", 0.5)
+
+
+def test_a_ticket_that_cannot_be_rewound_leaves_the_model_as_it_was():
+    model = two()
+    start = {name: tensor.clone() + 1 for name, tensor in model.state_dict().items()}
+    MagnitudePruner(model, 0.5).prune()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match="Other masks prune"):
+        rewind(model, start, {"0": torch.zeros(8, 8, dtype=torch.bool)})
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_small_floats_can_be_saved(tmp_path):
+    model = make("llama")
+    for layer in prunable_layers(model, "ffn").values():
+        layer.weight = nn.Parameter(layer.weight.to(torch.float8_e4m3fn), requires_grad=False)
+    save_pruned(model, tmp_path / "model")
+    again = load_pruned(tmp_path / "model")
+    weight = again.model.layers[0].mlp.up_proj.weight
+    assert torch.equal(weight.view(torch.uint8), model.model.layers[0].mlp.up_proj.weight.view(torch.uint8))

@@ -27,7 +27,7 @@ def describe(model: PreTrainedModel, inside: str | None = None) -> Description:
     """
     saved = model.state_dict()
     weights = [weight_of(layer) for layer in find_layers(model).values()]
-    zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights)
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
     return {
         "format": FORMAT,
         "class": f"{type(model).__module__}.{type(model).__qualname__}",

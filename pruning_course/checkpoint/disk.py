@@ -16,7 +16,7 @@ from pruning_course.checkpoint.stored import Stored, read_header
 from pruning_course.checkpoint.tensors import WEIGHTS
 from pruning_course.files import written_beside
 from pruning_course.models import as_patterns, shorten
-from pruning_course.report import SparsityReport, count_csr_bytes, count_cut
+from pruning_course.report import SparsityReport, count_csr_bytes, count_cut, make_report
 from pruning_course.scores import Scores
 from pruning_course.selection import keep_globally, keep_per_row, keep_per_tensor
 
@@ -60,7 +60,7 @@ def prune_file(
     """
     source, target = Path(source), Path(target)
     prune_layers, exclude = as_patterns("prune_layers", prune_layers), as_patterns("exclude", exclude)
-    if target.is_dir():
+    if target.is_dir() or (source.is_dir() and target.exists()):
         raise FileExistsError(f"{target} exists already; a folder is never overwritten.")
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"The target {target} is inside the source {source}; it must be next to it or elsewhere.")
@@ -157,19 +157,15 @@ def _apply(
         csr += count_csr_bytes(keep, itemsize) - stored[name].nbytes
         has_bias = name.removesuffix("weight") + "bias" in stored
         shrunk -= count_cut(keep, torch.ones(len(keep), dtype=torch.bool) if has_bias else None) * itemsize
-    total, masked = sum(sizes.values()), sum(sizes[name] for name in pruned)
-    return SparsityReport(
-        selected=sum(pruned.values()) / masked,
-        of_all=sum(pruned.values()) / total,
-        pruned=sum(pruned.values()),
-        revived=0,
-        masked=masked,
+    total = sum(sizes.values())
+    copied = {name: reason for name, reason in reasons.items() if len(stored[name].shape) > 1}
+    return make_report(
+        pruned=pruned,
+        sizes={name: sizes[name] for name in pruned},
         parameters=total,
-        per_layer={name: removed / sizes[name] for name, removed in pruned.items()},
+        revived=0,
         bytes_dense=dense,
         bytes_csr=csr,
         bytes_shrunk=shrunk,
-        left_out={
-            name: (sizes[name] / total, reason) for name, reason in reasons.items() if len(stored[name].shape) > 1
-        },
+        left_out={name: (sizes[name] / total, reason) for name, reason in copied.items()},
     )

@@ -24,7 +24,7 @@ def save_pruned(model: PreTrainedModel, folder: str | os.PathLike[str], inside: 
     The folder holds what `save_pretrained` writes (config.json, model.safetensors, generation_config.json for models
     that generate) and pruning.json: the class, the neurons and attention heads of each block (of the part called
     `inside`, if it is given; none if the family is unknown), the dtypes, the share of zeros in the layers, and the
-    versions of torch and transformers. There is no pickle. If the config can express the sizes, because all blocks
+    versions of torch and transformers. Nothing is pickled. If the config can express the sizes, because all blocks
     share them, `from_pretrained` can read it, too.
 
     Any transformers model from which nothing was cut can be saved, and one of a known family after `shrink`. Before the

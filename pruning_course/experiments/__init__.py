@@ -3,10 +3,7 @@
 Importing it is cheap; each name below is loaded when it is first used.
 """
 
-from importlib import import_module
-from typing import Any
-
-from pruning_course.extras import extra
+from pruning_course.extras import load_lazily
 
 _HOME = {
     "Settings": "settings",
@@ -25,13 +22,7 @@ _HOME = {
     "write_report": "results",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"pruning_course.experiments has no {name!r}, only {', '.join(_HOME)}.")
-    with extra("course"):
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = load_lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,7 @@
 Importing it is cheap; each name below is loaded when it is first used.
 """
 
-from importlib import import_module
-from typing import Any
-
-from pruning_course.extras import extra
+from pruning_course.extras import load_lazily
 
 _HOME = {
     "CacheError": "cache",
@@ -38,13 +35,7 @@ _HOME = {
     "predict": "encoder",
 }
 __all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"pruning_course.lab has no {name!r}, only {', '.join(_HOME)}.")
-    with extra("course"):
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = load_lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

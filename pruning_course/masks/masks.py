@@ -2,7 +2,6 @@
 
 import os
 import warnings
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,9 +13,10 @@ from pruning_course.masks.bits import zero_unless
 from pruning_course.masks.callback import make_callback
 from pruning_course.masks.fit import Fit
 from pruning_course.masks.hold import Hold
-from pruning_course.masks.owners import check_masks, find_owners, find_parameters
+from pruning_course.masks.owners import check_masks
 from pruning_course.masks.registry import forget, iterate_masks, refuse_rivals, register
 from pruning_course.masks.storage import load_masks, save_masks
+from pruning_course.masks.targets import Targets
 from pruning_course.masks.torch_masks import take_from_torch
 from pruning_course.masks.undo import Removed
 from pruning_course.models import shorten
@@ -33,15 +33,11 @@ class Masks(Mapping[str, Tensor]):
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str], remember: bool = True):
-        parameters = find_parameters(model, names)
-        first: dict[int, str] = {}
-        self._key = {name: first.setdefault(id(parameter), name) for name, parameter in parameters.items()}
-        self._parameters = {name: parameters[name] for name in first.values()}
-        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._parameters)  # None: nothing is pruned
+        self._targets = Targets(model, names)
+        self._keep: dict[str, Tensor | None] = dict.fromkeys(self._targets.first)  # None: nothing is pruned
         self._removed = Removed() if remember else None
         self._final = False
-        self._hold = Hold(self._keep, self._parameters)
-        self._model = weakref.ref(model)
+        self._hold = Hold(self._keep, self._targets.first)
 
     @classmethod
     def apply(cls, model: nn.Module, keep: Mapping[str, Tensor], remember: bool = True) -> "Masks":
@@ -69,12 +65,10 @@ class Masks(Mapping[str, Tensor]):
         Raises ValueError if a name has no mask here, a mask does not have the shape of its weight, or other masks prune
         one of these weights already; TypeError if a mask is not a bool tensor.
         """
-        self._refuse_lost()
-        check_masks(keep, self.parameters)
-        refuse_rivals(self, (self._parameters[self._key[name]] for name in keep))
+        self.check_request(keep)
         for name, mask in keep.items():
-            name = self._key[name]
-            weight = self._parameters[name].detach()
+            name = self._targets.key[name]
+            weight = self._targets.first[name].detach()
             old = None if self._keep[name] is None else self[name]
             new = mask.to(weight.device)
             if old is not None:
@@ -86,9 +80,15 @@ class Masks(Mapping[str, Tensor]):
             zero_unless(weight, new)
             self._keep[name] = new
         if self.pruned and not self._final:
-            register(self, [module for module, _ in self._owners().values()])
+            register(self, self._targets.layers)
         self._hold.forget_momentum()
         return self
+
+    def check_request(self, keep: Mapping[str, Tensor]) -> None:
+        """Raise what `restrict(keep)` would raise, without pruning anything."""
+        self._targets.refuse_lost()
+        check_masks(keep, self.parameters)
+        refuse_rivals(self, (self.parameters[name] for name in keep))
 
     def hold(self, optimizer: Optimizer) -> "Masks":
         """Keep pruned weights at 0 while `optimizer` trains. Returns itself.
@@ -101,7 +101,7 @@ class Masks(Mapping[str, Tensor]):
         Raises ValueError if `optimizer` trains none of the masked weights, although they are not frozen, or a layer was
         replaced; TypeError if it is not a `torch.optim.Optimizer`.
         """
-        self._refuse_lost()
+        self._targets.refuse_lost()
         self._hold.start(optimizer)
         return self
 
@@ -111,7 +111,7 @@ class Masks(Mapping[str, Tensor]):
 
     def reapply(self) -> None:
         """Set pruned weights to 0.0 again, after something changed them. ValueError if a layer was replaced."""
-        self._refuse_lost()
+        self._targets.refuse_lost()
         self._hold.zero_weights()
 
     def callback(self) -> "TrainerCallback":
@@ -123,7 +123,7 @@ class Masks(Mapping[str, Tensor]):
         revived = {}
         for name, weight in self.pruned.items():
             revived[name] = int(((weight.detach() != 0) & ~self[name]).count_nonzero())
-        return Fit({name: count for name, count in revived.items() if count}, tuple(self._lost()))
+        return Fit({name: count for name, count in revived.items() if count}, self._targets.lost)
 
     def undo(self) -> None:
         """Put the removed values back, bit for bit, and stop holding; weights that were kept stay as they are now.
@@ -135,7 +135,7 @@ class Masks(Mapping[str, Tensor]):
             why = "finalize() has forgotten" if self._final else "remember=False did not keep"
             raise RuntimeError(f"The masks cannot be undone: {why} the removed values.")
         self.release()
-        if lost := self._lost():
+        if lost := self._targets.lost:
             warnings.warn(
                 f"{shorten(lost)} were replaced after they were masked, so undo cannot reach them.", stacklevel=2
             )
@@ -156,12 +156,12 @@ class Masks(Mapping[str, Tensor]):
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
         """The masked Parameters by name, also those that the model has lost."""
-        return {name: self._parameters[key] for name, key in self._key.items()}
+        return {name: self._targets.first[key] for name, key in self._targets.key.items()}
 
     @property
     def pruned(self) -> dict[str, nn.Parameter]:
         """Those Parameters of which something is pruned; each comes once."""
-        return {name: self._parameters[name] for name, keep in self._keep.items() if keep is not None}
+        return {name: self._targets.first[name] for name, keep in self._keep.items() if keep is not None}
 
     @property
     def sparsity(self) -> float:
@@ -189,31 +189,19 @@ class Masks(Mapping[str, Tensor]):
         """
         return cls.apply(model, take_from_torch(model))
 
-    def _owners(self) -> dict[str, tuple[nn.Module, str]]:
-        model = self._model()
-        return {} if model is None else find_owners(model, self._parameters)
-
-    def _lost(self) -> list[str]:
-        owners = self._owners()
-        return [name for name in self._parameters if name not in owners and self._model() is not None]
-
-    def _refuse_lost(self) -> None:
-        if lost := self._lost():
-            raise ValueError(f"The model no longer has the weights that were masked as {shorten(lost)}.")
-
     def __getitem__(self, name: str) -> Tensor:
-        name = self._key[name]
-        keep, weight = self._keep[name], self._parameters[name].detach()
+        name = self._targets.key[name]
+        keep, weight = self._keep[name], self._targets.first[name].detach()
         if keep is None:
             return torch.ones_like(weight, dtype=torch.bool)
         self._keep[name] = keep = keep.to(weight.device)  # the model may have moved to another device
         return keep
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._key)
+        return iter(self._targets.key)
 
     def __len__(self) -> int:
-        return len(self._key)
+        return len(self._targets.key)
 
     def __repr__(self) -> str:
         return f"Masks({len(self)} tensors, {self.sparsity:.1%} pruned)"

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
-from pruning_course.models import STRUCTURES, Layout, Units, find_layout, find_units, shorten
+from pruning_course.models import STRUCTURES, Layout, Units, find_layout, find_units
 from pruning_course.pruners.importance import block_influence, block_norms, gate_gradients, unit_norms
 from pruning_course.pruners.manager import PrunerOptions, PruningManager
-from pruning_course.pruners.unit_masks import mask_blocks, mask_units
+from pruning_course.pruners.unit_masks import choose_units, make_removal, mask_blocks, mask_units
 from pruning_course.scores import protect
 from pruning_course.selection import keep_globally, keep_per_tensor
 from pruning_course.shrink import Removal, shrink
@@ -66,16 +66,15 @@ class StructuredPruner(PruningManager):
             raise ValueError(f"min_kept is {min_kept!r}; it must be a whole number of at least 0.")
         if options.get("exclude") and structure == "layer":
             raise ValueError("exclude is for neurons and attention heads; blocks are chosen by their importance.")
-        super().__init__(model, target_sparsity, role, **options)
         self._inside = options.get("inside")
         self.structure = structure
         self.importance = importance
         self.global_pruning = global_pruning or structure == "layer"
         self.min_kept = min_kept
+        super().__init__(model, target_sparsity, role, **options)
         self.importances: dict[str, Tensor] | None = None
         self._kept_units: dict[str, Tensor] = {}  # block (or "layers") to bool (units,); empty before `prune`
         self._last_counts: dict[str, Any] | None = None  # after `shrink`
-        self._check_target()
 
     def calibrate(self, batches: Iterable[object], num_samples: int = 512) -> "StructuredPruner":
         """Measure the importance of every unit on the first `num_samples` samples of `batches`; return itself.
@@ -116,17 +115,16 @@ class StructuredPruner(PruningManager):
         """
         self._check_not_shrunk("prune")
         self._kept_units = self._select_units(self.scores(), self._kept_units)
-        return self._mask(dict(self._make_masks()))
+        return self._mask(self._make_masks())
 
-    def _make_masks(self) -> Iterable[tuple[str, Tensor]]:
+    def _make_masks(self) -> dict[str, Tensor]:
         if self.structure == "layer":
-            return mask_blocks(self.layers, self._layout, self._kept_units["layers"]).items()
-        return mask_units(self.layers, self._find_units(), self._kept_units).items()
+            return mask_blocks(self.layers, self._layout, self._kept_units["layers"])
+        return mask_units(self.layers, self._find_units(), self._kept_units)
 
     def _select_units(self, scores: Mapping[str, Tensor], earlier: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not self.global_pruning:
             return keep_per_tensor(scores, cast(float, self.target_sparsity), earlier)
-        self._check_target()
         protected: dict[str, Tensor] = {}
         for name, score in scores.items():
             protected |= keep_per_tensor({name: score}, max(0, len(score) - self.min_kept) / len(score), earlier)
@@ -135,11 +133,7 @@ class StructuredPruner(PruningManager):
     @property
     def removal(self) -> Removal:
         """The units that `prune` has masked, and that `shrink` cuts or has cut; empty before `prune`."""
-        removed = {name: (~kept).nonzero().flatten().tolist() for name, kept in self._kept_units.items()}
-        if self.structure == "layer":
-            return Removal(layers=removed.get("layers", ()))
-        by_block = {int(name.rpartition(".")[2]): numbers for name, numbers in removed.items()}
-        return Removal(neurons=by_block) if self.structure == "neuron" else Removal(heads=by_block)
+        return make_removal(self.structure, self._kept_units)
 
     def shrink(self) -> nn.Module:
         """Cut out what `prune` has masked, in place as `pruning_course.shrink` does, and return the model.
@@ -152,9 +146,8 @@ class StructuredPruner(PruningManager):
         self._check_not_shrunk("shrink")
         if self.masks is None or not self._kept_units:
             raise RuntimeError("Nothing is pruned yet; call prune() before shrink().")
-        if any(
-            not torch.equal(self.masks[name], keep.to(self.masks[name].device)) for name, keep in self._make_masks()
-        ):
+        pairs = [(self.masks[name], keep) for name, keep in self._make_masks().items()]
+        if not all(torch.equal(mask, keep.to(mask.device)) for mask, keep in pairs):
             raise RuntimeError("The masks are no longer those of prune(); call it again before shrink().")
         counts = self.get_sparsity()
         shrink(self.model, self.removal, inside=self._inside)
@@ -185,19 +178,9 @@ class StructuredPruner(PruningManager):
     def _find_units(self) -> dict[str, Units]:
         """Return the name of each block that has units, with these units; without blocks that are excluded."""
         groups = find_units(self._layout, self.structure)
-        units = {f"{self._layout.path}.{group.block}": group for group in groups if group.count}
-        for name, group in list(units.items()):
-            excluded = [layer for layer in (*group.rows, *group.columns) if layer not in self.layers]
-            if len(excluded) == len(group.rows) + len(group.columns):
-                del units[name]
-            elif excluded:
-                raise ValueError(
-                    f"exclude leaves out {shorten(excluded)}, but not all layers that hold the units of {name}; all of "
-                    "them or none can be left out."
-                )
-        return units
+        return choose_units({f"{self._layout.path}.{group.block}": group for group in groups}, self.layers)
 
-    def _check_target(self) -> None:
+    def _check_share(self, largest: float) -> None:
         self._layout.check_cut(self.structure)
         if not self.global_pruning:
             return
@@ -206,10 +189,10 @@ class StructuredPruner(PruningManager):
         else:
             counts, least = [group.count for group in self._find_units().values()], self.min_kept
         total, must_stay = sum(counts), sum(min(least, count) for count in counts)
-        removed = round(cast(float, self.target_sparsity) * total)
+        removed = round(largest * total)
         if total - removed < must_stay:
             raise ValueError(
-                f"target_sparsity {self.target_sparsity} removes {removed} of {total} {STRUCTURES[self.structure]}, "
+                f"target_sparsity {largest} removes {removed} of {total} {STRUCTURES[self.structure]}, "
                 f"but {must_stay} must be left (min_kept is {self.min_kept})."
             )
 

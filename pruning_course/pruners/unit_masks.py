@@ -1,11 +1,39 @@
-"""From kept units to keep masks of weights and biases."""
+"""Which units of a model may be pruned, and from the kept ones to masks of weights and biases, or to a removal."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from pruning_course.models import Layout, Units, bias_of, out_in, weight_of
+from pruning_course.models import Layout, Units, bias_of, out_in, shorten, weight_of
+from pruning_course.shrink import Removal
+
+
+def choose_units(groups: Mapping[str, Units], layers: Mapping[str, nn.Module]) -> dict[str, Units]:
+    """Return the groups that have units, all in `layers`.
+
+    Raises ValueError if only some of the layers that hold the units of a group are in `layers`.
+    """
+    chosen = {}
+    for name, group in groups.items():
+        excluded = [layer for layer in (*group.rows, *group.columns) if layer not in layers]
+        if group.count and not excluded:
+            chosen[name] = group
+        elif group.count and len(excluded) < len(group.rows) + len(group.columns):
+            raise ValueError(
+                f"exclude leaves out {shorten(excluded)}, but not all layers that hold the units of {name}; all of "
+                "them or none can be left out."
+            )
+    return chosen
+
+
+def make_removal(structure: str, kept: Mapping[str, Tensor]) -> Removal:
+    """Return what to cut out where `kept` is False: block, or "layers" for whole blocks, to bool (units,)."""
+    removed = {name: (~units).nonzero().flatten().tolist() for name, units in kept.items()}
+    if structure == "layer":
+        return Removal(layers=removed.get("layers", ()))
+    by_block = {int(name.rpartition(".")[2]): numbers for name, numbers in removed.items()}
+    return Removal(neurons=by_block) if structure == "neuron" else Removal(heads=by_block)
 
 
 def mask_units(

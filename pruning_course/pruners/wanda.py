@@ -38,8 +38,8 @@ class WandaPruner(PruningManager):
     Attributes: those of `PruningManager`, and `norms` (None before `calibrate`; with `sequential`, before `prune`).
 
     Raises ValueError if a share is outside [0, 1] or contradicts (n, m), two patterns give a layer different shares or
-    one matches nothing, a layer is a convolution, the group or norm is unknown,
-    `prune_layers` is unknown or needs a known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
+    one matches nothing, a layer is a convolution, the group or norm is unknown, `prune_layers` is unknown or needs a
+    known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class WandaPruner(PruningManager):
 
         Raises RuntimeError before `calibrate`. Raises ValueError with `sequential` if no real token reaches a layer, an
         input is NaN or infinite, or there are more than `batch_tokens` tokens and no known family; a model that was
-        dense is then unchanged.
+        dense is then unchanged, or partly pruned if `remember` is False.
         """
         if not self.sequential:
             return super().prune()
