@@ -61,10 +61,6 @@ WANDA = {"dense": lambda *_: None, "pruning_course": ours, "without undo": parti
 WANDA["llm-compressor"] = theirs
 IMPORTS = {"pruning_course": ("pruning_course",), "without undo": ("pruning_course",)}
 IMPORTS |= {"dense": (), "llm-compressor": ("llmcompressor", "datasets")}
-    "dense": (),
-    **dict.fromkeys(("pruning_course", "without undo"), ("pruning_course",)),
-    "llm-compressor": ("llmcompressor", "datasets"),
-}
 
 
 def by_argsort(scores):

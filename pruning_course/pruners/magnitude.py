@@ -55,7 +55,7 @@ class MagnitudePruner(PruningManager):
         empty = [name for name in keep if not masks[name].any() and self._shares[name] < 1]
         if empty:
             warnings.warn(
-                f"{shorten(empty)} lost all weights, so what follows no longer depends on the input; "
+                f"{shorten(empty)} lost all weights, so no output of such a layer depends on its input; "
                 "max_layer_sparsity or global_pruning=False prevents this.",
                 stacklevel=4,
             )
