@@ -1,5 +1,6 @@
 """Scores: how important each weight is, as one tensor per layer, computed only when it is read."""
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
@@ -38,6 +39,20 @@ class Scores(Mapping[str, Tensor]):
 def magnitude(layers: Mapping[str, nn.Module]) -> Scores:
     """Return abs(w) of each layer, in the shape and dtype of its weight (Han et al. 2015, arXiv 1506.02626)."""
     return Scores(layers, lambda name: weight_of(layers[name]).detach().abs())
+
+
+def random(layers: Mapping[str, nn.Module], seed: int = 0) -> Scores:
+    """Return a random number in [0, 1) for each weight: the control that a score must beat.
+
+    They are float32, in the shape of the weight, and the same for the same `seed`, names and shapes.
+    """
+
+    def score(name: str) -> Tensor:
+        weight = weight_of(layers[name])
+        dice = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+        return torch.rand(weight.shape, generator=dice).to(weight.device)
+
+    return Scores(layers, score)
 
 
 def wanda(layers: Mapping[str, nn.Module], norms: Mapping[str, Tensor]) -> Scores:

@@ -6,6 +6,7 @@ from helpers.models import FAMILIES, make
 from torch import nn
 
 from pruning_course import MagnitudePruner, PruningManager, get_pruner
+from pruning_course.models import out_in
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "plain"])
@@ -34,6 +35,20 @@ def test_magnitude_removes_the_smallest():
     model.weight.data = torch.tensor([[0.5, -0.02, 0.3, 0.01, -0.4]])
     MagnitudePruner(model, 0.4).prune()
     assert torch.equal(model.weight.data, torch.tensor([[0.5, 0, 0.3, 0, -0.4]]))
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "plain"])
+def test_in_a_row_each_output_loses_its_smallest_weights(family):
+    model = make(family)
+    dense = copy.deepcopy(model)
+    pruner = MagnitudePruner(model, 0.5, group="row")
+    masks = pruner.prune()
+    for name, layer in pruner.layers.items():
+        weight, keep = (out_in(layer, tensor) for tensor in (dense.get_submodule(name).weight.abs(), masks[name]))
+        removed = (~keep).sum(dim=1)
+        assert (removed == round(0.5 * weight.shape[1])).all()
+        smallest_left = weight.masked_fill(~keep, torch.inf).amin(dim=1)
+        assert (weight.masked_fill(keep, 0).amax(dim=1) <= smallest_left).all()
 
 
 def test_pruning_again_to_a_higher_target_is_exact_even_with_zeros_that_are_kept():
@@ -107,6 +122,9 @@ def test_bad_requests_are_refused_before_anything_happens():
     for call, message in [
         (lambda: PruningManager(model, 1.2), "target_sparsity is 1.2"),
         (lambda: MagnitudePruner(model, 0.5, max_layer_sparsity=0.4), "between the target 0.5 and 1"),
+        (lambda: MagnitudePruner(model, 0.5, group="column"), "group is 'column'; it can be None or 'row'"),
+        (lambda: MagnitudePruner(model, 0.5, global_pruning=True, group="row"), "group is 'row', so global_pruning"),
+        (lambda: MagnitudePruner(nn.Conv2d(2, 2, 1), group="row"), "group='row' cannot prune convolutions: "),
         (lambda: get_pruner(model, "movement", 0.5), "method is 'movement'; the methods are magnitude"),
         (lambda: get_pruner(model, "magnitude", 0.5, schedule="cubic"), "magnitude has no option schedule"),
         (lambda: get_pruner(model, "magnitude", 0.5, prune_layers="ffn"), "not belong to a known family"),

@@ -3,7 +3,7 @@ import torch
 from helpers.models import make
 
 from pruning_course import prunable_layers
-from pruning_course.scores import Scores, magnitude, normalised, protect
+from pruning_course.scores import Scores, magnitude, normalised, protect, random
 
 
 def test_magnitude_is_the_absolute_weight():
@@ -11,6 +11,18 @@ def test_magnitude_is_the_absolute_weight():
     scores = magnitude(layers)
     assert list(scores) == ["0", "2"] and len(scores) == 2
     assert torch.equal(scores["2"], layers["2"].weight.abs()) and not scores["2"].requires_grad
+
+
+def test_random_scores_depend_on_the_seed_and_the_name_alone():
+    layers = prunable_layers(make("plain"))
+    scores = random(layers, seed=1)
+    state = torch.get_rng_state()
+    assert torch.equal(scores["0"], scores["0"]) and scores["0"].shape == layers["0"].weight.shape
+    assert torch.equal(random({"0": layers["0"]}, seed=1)["0"], scores["0"])
+    assert not torch.equal(random(layers, seed=2)["0"], scores["0"])
+    assert not torch.equal(scores["0"].flatten()[:5], scores["2"].flatten()[:5])
+    assert scores["0"].min() >= 0 and scores["0"].max() < 1 and 0.4 < scores["0"].mean() < 0.6
+    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_scores_are_computed_on_demand():

@@ -169,7 +169,8 @@ def check(environment: str, tests: list[str], notebooks: list[str]) -> None:
     pytest = (python_of(environment), "-m", "pytest")
     call(*pytest, *tests, **QUIET)
     if notebooks:
-        call(*pytest, "--nbval", f"--nbval-cell-timeout={SECONDS_PER_CELL}", *notebooks, **QUIET)
+        options = (f"--nbval-cell-timeout={SECONDS_PER_CELL}", f"--nbval-sanitize-with={ROOT / 'tools/nbval.cfg'}")
+        call(*pytest, "--nbval", *options, *notebooks, **QUIET)
 
 
 def lab(options) -> None:

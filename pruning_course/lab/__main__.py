@@ -30,8 +30,8 @@ def prepare(
     else:
         typer.echo(f"The dense model is trained and cached, after {time.perf_counter() - start:.0f} s.")
     for name, text in (("logistic", "logistic regression on frozen features"), ("dense", "fine-tuned dense model")):
-        score = facts["f1"][name]["test"]
-        typer.echo(f"  {text:<40} test micro-F1 {score['micro_f1']:.3f}, macro-F1 {score['macro_f1']:.3f}")
+        score = facts["f1"][name]
+        typer.echo(f"  {text:<40} validation micro-F1 {score['micro_f1']:.3f}, macro-F1 {score['macro_f1']:.3f}")
 
 
 if __name__ == "__main__":

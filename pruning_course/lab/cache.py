@@ -170,8 +170,8 @@ def load_dense(recipe: Recipe | None = None) -> "MeanPooledClassifier":
 def dense_facts(recipe: Recipe | None = None) -> Facts:
     """What is known of the dense model, which is trained first if nothing is cached.
 
-    The keys: "f1": {"logistic" | "dense": {"validation" | "test": {"micro_f1", "macro_f1"}}}, "seconds" of each step of
-    the set-up, "texts" in each part, "labels", "release" of the ontology, "settings", "versions", "files".
+    The keys: "f1": {"logistic" | "dense": {"micro_f1", "macro_f1"}} on validation, "seconds" of each step, "texts" in
+    each part, "labels", "release" of the ontology, "settings", "versions", "files".
     Raises `CacheError` if the cache is damaged or cannot be written, `WheelError` if a wheel is missing or damaged.
     """
     return prepare_dense(recipe=recipe)[1]

