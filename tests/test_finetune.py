@@ -51,17 +51,44 @@ def test_a_transformers_model_brings_its_own_loss(family):
     assert masks.sparsity == pytest.approx(0.5, abs=1e-3)
 
 
-def test_the_best_epoch_is_kept_and_scored_on_validation():
-    model, validation = net(), batched(64, seed=1)
-    config = FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)  # far too high: the F1 goes up and down
-    history = fine_tune_after_pruning(model, batched(64), validation, half(model), config)
+JUMPY = FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)  # far too high: the F1 goes up and down
+
+
+@pytest.mark.parametrize("select", [None, batched(64, seed=1)])
+def test_the_epoch_is_chosen_on_one_part_and_reported_on_another(select):
+    model, validation = net(), batched(96, seed=2)
+    history = fine_tune_after_pruning(model, batched(64), validation, half(model), JUMPY, select_loader=select)
     assert len(history.train_loss) == len(history.micro_f1) == len(history.macro_f1) == 6
-    assert history.best_epoch != 5 and history.micro_f1[5] < max(history.micro_f1)
-    with torch.no_grad():
-        logits = torch.cat([model(batch["x"])["logits"] for batch in validation])
-    truth = torch.cat([batch["labels"] for batch in validation])
-    for average, values in (("micro", history.micro_f1), ("macro", history.macro_f1)):
-        assert values[history.best_epoch] == f1_score(truth, logits > 0, average=average)
+    if select is None:
+        assert history.select_f1 == [] and history.best_epoch == 5
+    else:
+        assert len(history.select_f1) == 6 and history.select_f1[history.best_epoch] == max(history.select_f1)
+        # The two parts disagree, so that what follows can tell them apart.
+        assert history.best_epoch != 5 and history.micro_f1[history.best_epoch] < max(history.micro_f1)
+    found = {"micro": history.micro_f1, "macro": history.macro_f1, "select": history.select_f1}
+    for part, names in ((validation, ("micro", "macro")), (select, ("select",))):
+        if part is not None:
+            with torch.no_grad():
+                logits = torch.cat([model(batch["x"])["logits"] for batch in part])
+            truth = torch.cat([batch["labels"] for batch in part])
+            for name in names:
+                average = "macro" if name == "macro" else "micro"
+                assert found[name][history.best_epoch] == f1_score(truth, logits > 0, average=average)
+
+
+def test_what_cannot_choose_an_epoch_is_refused_before_training():
+    batches, model = batched(16), net()
+    before = state(model)
+    targets = [batch | {"labels": batch["x"][:, :3] * 2} for batch in batched(8)]
+    for select, message in [
+        (batches, "select_loader is val_loader; choose the epoch on texts that are not those of the report"),
+        (targets, "In select_loader, there is the label .*; an epoch is chosen by F1"),
+        ([], "There are no batches to score"),
+        (iter(batched(8)), "select_loader is a list_iterator, which can be read once"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fine_tune_after_pruning(model, batched(16), batches, None, FAST, select_loader=select)
+        assert same(state(model), before)
 
 
 def test_classes_are_learned_by_cross_entropy():
@@ -191,11 +218,11 @@ def test_a_weight_that_lies_transposed_in_memory_comes_back_too(tmp_path):
 
 
 def test_the_best_weights_survive_a_restart(tmp_path):
-    config = FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)
     for _ in range(2):
         model = net()
+        select = batched(64, seed=1)
         history = fine_tune_after_pruning(
-            model, batched(64), batched(64, seed=1), half(model), config, checkpoint=tmp_path / "run"
+            model, batched(64), batched(8), half(model), JUMPY, select_loader=select, checkpoint=tmp_path / "run"
         )
         assert history.best_epoch < 5
     saved = load_file(tmp_path / "run")
@@ -492,7 +519,9 @@ def launched(checkpoint=None):
     model = net()
     masks = half(model)
     config = FineTuneConfig(2, lr=0.1, micro_tokens=16, optimizer="sgd")
-    history = fine_tune_after_pruning(model, batched(25), batched(19, seed=1), masks, config, checkpoint=checkpoint)
+    parts = batched(25), batched(19, seed=1)
+    select = batched(9, seed=2)
+    history = fine_tune_after_pruning(model, *parts, masks, config, select_loader=select, checkpoint=checkpoint)
     assert masks.sparsity == pytest.approx(0.5, abs=0.01)
     assert all((model.get_submodule(name).weight[~keep] == 0).all() for name, keep in masks.items())
     return model, history

@@ -108,7 +108,7 @@ def test_labels_of_any_dtype_are_read_right(dtype):
     assert same(state(expected), state(found))
     if dtype in (torch.uint8, torch.int32):
         classes = relabelled(lambda x: x.abs().argmax(1).remainder(3).to(dtype))
-        assert fine_tune_after_pruning(net(), classes, classes, None, FAST).has_f1
+        assert fine_tune_after_pruning(net(), classes, classes, None, FAST).micro_f1
 
 
 def test_reading_ahead_leaves_the_order_of_the_loaders_alone():
@@ -148,7 +148,7 @@ def test_soft_labels_need_a_loss_and_are_then_trained_on():
     history = fine_tune_after_pruning(
         model, soft, batched(16), half(model), FAST, loss=nn.functional.binary_cross_entropy_with_logits
     )
-    assert history.train_loss[1] < history.train_loss[0] and history.has_f1 and history.metrics == []
+    assert history.train_loss[1] < history.train_loss[0] and history.micro_f1 and history.metrics == []
 
 
 def test_the_loss_takes_the_place_of_the_models_own():
@@ -202,11 +202,12 @@ def test_a_metric_of_labels_that_f1_can_score_comes_with_the_f1():
 
     config = FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)
     plain, measured = net(), net()
-    expected = fine_tune_after_pruning(plain, batched(64), batched(64, seed=1), half(plain), config)
-    history = fine_tune_after_pruning(measured, batched(64), batched(64, seed=1), half(measured), config, metric=right)
+    parts, select = (batched(64), batched(64, seed=2)), batched(64, seed=1)
+    expected = fine_tune_after_pruning(plain, *parts, half(plain), config, select_loader=select)
+    history = fine_tune_after_pruning(measured, *parts, half(measured), config, select_loader=select, metric=right)
     assert history.micro_f1 == expected.micro_f1 and history.macro_f1 == expected.macro_f1
     assert len(history.metrics) == 6 and all(0 <= found["right"] <= 1 for found in history.metrics)
-    assert history.best_epoch != 5 and same(state(plain), state(measured))  # the best by F1, as without it
+    assert history.best_epoch != 5 and same(state(plain), state(measured))  # chosen by F1, as without it
 
 
 def test_a_metric_sees_the_rows_in_their_order():
@@ -225,7 +226,7 @@ def test_the_loss_sees_training_labels_only_and_those_in_a_dtype_that_it_takes(a
     binary = nn.functional.binary_cross_entropy_with_logits
     classes = relabelled(lambda x: x.abs().argmax(1) % 3)  # nor these
     history = fine_tune_after_pruning(net(), whole if ahead else stream(whole), classes, None, FAST, loss=binary)
-    assert history.has_f1 and len(history.train_loss) == 2
+    assert history.micro_f1 and len(history.train_loss) == 2
 
 
 def test_labels_of_every_token():

@@ -74,12 +74,12 @@ def test_S12_what_happens_to_be_zero_is_not_frozen():
 
 
 def test_S13_the_best_weights_are_kept_and_not_the_last():
-    validation, config = batched(64, seed=1), FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)
-    model = net()
-    history = fine_tune_after_pruning(model, batched(64), validation, pruned(model, 0.5), config)
-    last, best = history.micro_f1[-1], max(history.micro_f1)
+    parts, config = (batched(64), batched(64, seed=2)), FineTuneConfig(fine_tune_epochs=6, lr=3.0, seed=1)
+    model, select = net(), batched(64, seed=1)
+    history = fine_tune_after_pruning(model, *parts, pruned(model, 0.5), config, select_loader=select)
+    last, best = history.select_f1[-1], max(history.select_f1)
     assert last < best  # the lecture prints `best` and returns the model of `last`
-    assert micro_f1(model, validation) == best == history.micro_f1[history.best_epoch]
+    assert micro_f1(model, select) == best == history.select_f1[history.best_epoch]
 
 
 def trained_net(seed=0):
@@ -104,7 +104,7 @@ def test_S19_damage_and_recovery_are_measured_on_validation():
     config = FineTuneConfig(3, lr=0.03, rewind_lr=True)
     history = fine_tune_after_pruning(model, batched(512), validation, masks, config)
     recovered = micro_f1(model, validation)
-    assert recovered == max(history.micro_f1)
+    assert recovered == history.micro_f1[-1]
     assert dense > damaged + 0.03 and recovered > damaged + 0.03  # measured, and not 70, 60 and 67
 
 

@@ -1,6 +1,7 @@
 """What would be wrong in silence: each is refused, said or done right."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -129,19 +130,25 @@ def test_masks_of_another_model_are_refused():
         sparsity_report(copy.deepcopy(original), masks)
 
 
-def test_the_best_epoch_keeps_what_was_pruned_after_it():
+def test_an_epoch_before_the_last_pruning_is_not_chosen():
     model = net()
-    pruner = GradualPruner(model, 0.9, end_epoch=1, steps_per_epoch=16, prune_frequency=4)
-    masks = pruner.hold(torch.optim.SGD(model.parameters(), lr=0.1)).masks
-    optimizer, done = torch.optim.SGD(model.parameters(), lr=0.1), []
+    pruner = GradualPruner(model, 0.9, end_epoch=3, steps_per_epoch=8, prune_frequency=8)
+    pruner.step(0)
+    optimizer, done = torch.optim.SGD(model.parameters(), lr=0.5), []
 
     def step(*_):
         done.append(None)
         pruner.step(len(done))
 
     optimizer.register_step_post_hook(step)
-    fine_tune_after_pruning(model, batched(64), batched(32, seed=1), masks, FAST, optimizer=optimizer)
-    assert masks.check() and masks.sparsity == pytest.approx(0.9, abs=0.01)
+    config, parts = replace(FAST, fine_tune_epochs=5), (batched(64), batched(32, seed=1))
+    select = batched(64, seed=2)
+    history = fine_tune_after_pruning(model, *parts, pruner.masks, config, optimizer=optimizer, select_loader=select)
+    assert history.sparsity[:3] == sorted(set(history.sparsity)) and history.sparsity[2:] == [pruner.masks.sparsity] * 3
+    best = max(history.select_f1)
+    assert history.select_f1.index(best) < 2 <= history.best_epoch  # the dense model is better, and does not count
+    assert history.select_f1[history.best_epoch] == max(history.select_f1[2:])
+    assert pruner.masks.check() and pruner.masks.sparsity == pytest.approx(0.9, abs=0.01)
 
 
 def test_batches_are_what_they_seem():
@@ -152,7 +159,7 @@ def test_batches_are_what_they_seem():
     with pytest.raises(TypeError, match="x in a batch is a list; it must be a tensor"):
         fine_tune_after_pruning(net(), listed, listed, None, FAST)
     named = [batch | {"text": ["a"] * len(batch["x"]), "note": None} for batch in batched(16)]
-    assert fine_tune_after_pruning(net(), named, named, None, FAST).has_f1
+    assert fine_tune_after_pruning(net(), named, named, None, FAST).micro_f1
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])

@@ -92,22 +92,28 @@ class FineTuneConfig:
 
 @dataclass
 class History:
-    """For each epoch: the mean training loss, micro and macro F1 on validation, and what a `metric` measured.
+    """For each epoch: the mean training loss, micro and macro F1 on validation, what a `metric` measured there, the
+    micro-F1 on the part that chooses an epoch, and the sparsity of the masks at its end.
 
-    The F1s are empty if a metric scored labels for which there is no F1; `metrics` is empty without a metric.
+    The F1s on validation are empty if a metric scored labels for which there is no F1; `metrics` is empty without a
+    metric, `select_f1` without a part that chooses, and `sparsity` without masks.
     """
 
     train_loss: list[float] = field(default_factory=list)
     micro_f1: list[float] = field(default_factory=list)
     macro_f1: list[float] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def has_f1(self) -> bool:
-        """Whether every epoch has an F1."""
-        return len(self.micro_f1) == len(self.train_loss)
+    select_f1: list[float] = field(default_factory=list)
+    sparsity: list[float] = field(default_factory=list)
 
     @property
     def best_epoch(self) -> int:
-        """The index of the highest micro-F1, the first one of equals; without F1s, the last epoch."""
-        return self.micro_f1.index(max(self.micro_f1)) if self.has_f1 else len(self.train_loss) - 1
+        """The index of the highest `select_f1`, the first one of equals; without them, that of the last epoch.
+
+        Epochs that ended before the last pruning do not count, because their weights are not those of a model that is
+        pruned so far.
+        """
+        if not self.select_f1:
+            return len(self.train_loss) - 1
+        first = self.sparsity.index(self.sparsity[-1]) if self.sparsity else 0
+        return self.select_f1.index(max(self.select_f1[first:]), first)

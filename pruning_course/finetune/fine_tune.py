@@ -31,14 +31,17 @@ def fine_tune_after_pruning(
     masks: Masks | None = None,
     config: FineTuneConfig | None = None,
     *,
+    select_loader: Iterable[object] | None = None,
     optimizer: Optimizer | None = None,
     loss: Loss | None = None,
     metric: Metric | None = None,
     teacher: nn.Module | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> History:
-    """Train `model` in place, score it on validation after each epoch, and leave it with the weights of the best one.
+    """Train `model` in place, and score it on validation after each epoch.
 
+    If there is a `select_loader`, the model gets the weights of the epoch that is best there; otherwise those of the
+    last epoch stay. Validation only reports: an epoch that is chosen for its score has a score that is too good.
     Weights that `masks` prune stay 0, and parameters without `requires_grad` do not change. The gradient is clipped to
     the norm 1. The same code runs under `accelerate launch`: each process then computes its rows of each batch, and the
     result is that of one process up to rounding and dropout. Afterwards the model is on the device of accelerate, in
@@ -46,9 +49,10 @@ def fine_tune_after_pruning(
     DataLoader over a data set, otherwise as they come.
 
     Args:
-        train_loader, val_loader: iterables that start again in every epoch, of dicts of tensors: what the model's
-            forward takes, and labels, (batch, labels) of 0 and 1 or int (batch,). A sequence of training batches is
-            shuffled in each epoch. Under `accelerate launch`, all processes need the same loaders, not prepared.
+        train_loader, val_loader, select_loader: iterables that start again in every epoch, of dicts of tensors: what
+            the model's forward takes, and labels, (batch, labels) of 0 and 1 or int (batch,). A sequence of training
+            batches is shuffled in each epoch. An epoch is chosen by its micro-F1, and only after the last pruning.
+            Under `accelerate launch`, all processes need the same loaders, not prepared.
         masks: those of this model; None if it has none, for example after shrinking.
         optimizer: your own, for parameters of this model; only these are trained, and the masks are held on it. Its
             learning rate is not changed; a scheduler can follow with `optimizer.register_step_post_hook`.
@@ -56,7 +60,7 @@ def fine_tune_after_pruning(
             it, `train_loader` may have labels of any kind.
         metric: `metric(logits, labels)` gets all validation rows in order, on the CPU, after each epoch, and returns a
             dict of numbers for `History.metrics`. With it, `val_loader` may have labels of any kind, and `train_loader`
-            too if the model's own loss takes them. If F1 cannot score the labels, the last epoch's weights stay.
+            too if the model's own loss takes them.
         teacher: a model for the same labels, usually the dense one; its answers become a part of the loss, see
             `losses.distillation`. It is not changed.
         checkpoint: a file that is written after each epoch. If it exists, the run continues from it and ends as if it
@@ -65,10 +69,11 @@ def fine_tune_after_pruning(
     Returns the losses and scores of all epochs, including those before a stop.
 
     Raises:
-        ValueError: if there are no batches or no labels, if labels do not fit the loss, F1 or teacher, if nothing can
-            be trained, if the optimizer holds no parameter of the model, needs a closure, or meets a config that sets
-            its rate, if the masks belong to another model or processes differ in their arguments, if weights are split
-            over processes, or if the checkpoint is damaged or belongs to another run.
+        ValueError: if there are no batches or no labels, if the epoch would be chosen on the batches that are reported,
+            if labels do not fit the loss, F1 or teacher, if nothing can be trained, if the optimizer holds no parameter
+            of the model, needs a closure, or meets a config that sets its rate, if the masks belong to another model or
+            processes differ in their arguments, if weights are split over processes, or if the checkpoint is damaged or
+            belongs to another run.
         TypeError: if a batch is not a dict, `masks` are not `Masks`, the optimizer is not an instance, the rate changes
             and `train_loader` has no length, the model returns no logits, `loss` does not return one number, or
             `metric` does not return a dict of numbers.
@@ -78,12 +83,16 @@ def fine_tune_after_pruning(
     accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
     if accelerator.distributed_type in SPLIT:
         raise ValueError(f"Masks need whole weights in each process; {accelerator.distributed_type} may split them.")
-    for name, loader in {"train_loader": train_loader, "val_loader": val_loader}.items():
+    if select_loader is not None and select_loader is val_loader:
+        raise ValueError("select_loader is val_loader; choose the epoch on texts that are not those of the report.")
+    loaders = {"train_loader": train_loader, "val_loader": val_loader, "select_loader": select_loader}
+    for name, loader in loaders.items():
         if config.fine_tune_epochs > 1 and isinstance(loader, Iterator):
             raise ValueError(
                 f"{name} is a {type(loader).__name__}, which can be read once; every epoch reads it again."
             )
     identity = _identify(model, masks, config, length_hint(train_loader, 0), optimizer, goal)
+    identity["chooses an epoch"] = select_loader is not None
     if len(set(gather_object([str(identity)]))) > 1:
         raise ValueError("The processes have different models, masks or settings; all of them need the same.")
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
@@ -92,7 +101,7 @@ def fine_tune_after_pruning(
         try:
             training = Training(model, wrapped, masks, config, accelerator, goal, optimizer)
             with torch.random.fork_rng(devices):
-                return training.run(train_loader, val_loader, checkpoint, identity)
+                return training.run(train_loader, val_loader, select_loader, checkpoint, identity)
         finally:
             accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
 

@@ -36,13 +36,17 @@ class LabelChecks:
         self._loss_is_checked = False
         self._has_own_loss: bool | None = None
 
-    def read_ahead(self, train_loader: Iterable[object], val_loader: Iterable[object]) -> None:
+    def read_ahead(
+        self, train_loader: Iterable[object], val_loader: Iterable[object], select_loader: Iterable[object] | None
+    ) -> None:
         """Check all batches now, if the loaders can be read twice; those of other loaders are checked as they come."""
         if can_read_ahead(train_loader):
             for raw in train_loader:
                 self.check_training(check_batch(raw))
         if can_read_ahead(val_loader):
             check_shapes("labels", [self.check_validation(raw)["labels"] for raw in val_loader])
+        if select_loader is not None and can_read_ahead(select_loader):
+            check_shapes("labels", [self.check_selection(raw)["labels"] for raw in select_loader])
 
     def check_training(self, batch: Batch) -> Batch:
         """Return the batch with labels in a dtype that the loss takes.
@@ -71,6 +75,13 @@ class LabelChecks:
         if self.goal.metric is None:
             raise ValueError(f"In val_loader, {fault}; other labels need a metric of your own.")
         return batch
+
+    def check_selection(self, raw: object) -> Batch:
+        """Return the batch, which has labels that F1 can score. Raises ValueError for others."""
+        batch = check_batch(raw)
+        if fault := self._find_fault(batch):
+            raise ValueError(f"In select_loader, {fault}; an epoch is chosen by F1.")
+        return batch | {"labels": convert_labels(batch["labels"])}
 
     def _find_fault(self, batch: Batch) -> str | None:
         labels = batch["labels"]

@@ -62,30 +62,33 @@ class Training:
         self,
         train_loader: Iterable[object],
         val_loader: Iterable[object],
+        select_loader: Iterable[object] | None,
         checkpoint: str | os.PathLike[str] | None,
         identity: Mapping[str, Any],
     ) -> History:
-        """Run the epochs that are left to do, and put the best weights back at the end."""
+        """Run the epochs that are left to do; with a `select_loader`, put the weights of the best one back."""
         history, best = History(), dict[str, Tensor]()
         if checkpoint is not None and os.path.exists(checkpoint):
             history, best = resume.read(checkpoint, identity, self.model, self.optimizer)
         epochs, steps, done = self.config.fine_tune_epochs, identity["batches"], len(history.train_loss)
         if done < epochs:
-            self.checks.read_ahead(train_loader, val_loader)
+            self.checks.read_ahead(train_loader, val_loader, select_loader)
         bar = tqdm if self.accelerator.is_local_main_process else partial(tqdm, disable=True)
         with bar(desc="Fine-tuning", unit="batch", total=epochs * steps or None, initial=done * steps) as progress:
             for epoch in range(done, epochs):
                 history.train_loss.append(self.train(train_loader, epoch, steps, progress))
                 progress.set_postfix(loss=history.train_loss[-1], **self.score(val_loader, history))
-                if history.has_f1 and history.best_epoch == epoch:
-                    best = resume.copy_changing(self.model)
+                if self.masks is not None:
+                    history.sparsity.append(self.masks.sparsity)
+                if select_loader is not None:
+                    history.select_f1.append(self.select(select_loader))
+                    if history.best_epoch == epoch:
+                        best = resume.copy_changing(self.model)
                 if checkpoint is not None and self.accelerator.is_main_process:
                     resume.write(checkpoint, identity, history, self.model, self.optimizer, best)
                 self.accelerator.wait_for_everyone()
-        if history.has_f1:
+        if select_loader is not None:
             resume.restore(self.model, best)
-            if self.masks is not None:
-                self.masks.reapply()  # they may have grown since the best epoch
         return history
 
     def score(self, loader: Iterable[object], history: History) -> dict[str, float]:
@@ -101,6 +104,11 @@ class Training:
             history.metrics.append(measure(self.goal.metric, logits, labels))
             scores |= history.metrics[-1]
         return scores
+
+    def select(self, loader: Iterable[object]) -> float:
+        """Return the micro-F1 on the batches that choose an epoch."""
+        batches = map(self.checks.check_selection, loader)
+        return compute_f1(*predict_rows(self.model, batches, self.accelerator, self.config.micro_tokens))["micro_f1"]
 
     def train(self, loader: Iterable[object], epoch: int, steps: int, progress: tqdm) -> float:
         """Train for one epoch; return the mean loss of its rows, each before the step that it leads to."""
