@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,7 +28,7 @@ from pruning_course.lab.encoder import MAX_LENGTH, make_batches
 from pruning_course.lab.wheels import sha256_of
 
 BATCH_SIZE = 32  # texts, in training and in validation
-VALIDATION = 0.2  # the fraction of your own texts that is kept for validation
+KEPT = {"validation": 0.2, "select": 0.1}  # the fractions of your own texts that are not for training
 FEWEST_TEXTS = 10  # different ones
 MULTI_LABEL: Final = "multi_label_classification"  # the name of this problem type in transformers
 
@@ -82,30 +83,39 @@ class Task:
         make_model: returns a new copy of the dense model, in float32.
         tokenizer: the tokenizer of the model.
         max_length: the number of tokens to which texts are cut.
-        train, validation: n texts and their labels, float32 (n, labels) of 0 and 1, or int64 (n,) of classes.
+        parts: "train", "select" (on which the best epoch is chosen) and "validation" (which is reported), each with n
+            texts and their labels, float32 (n, labels) of 0 and 1, or int64 (n,) of classes.
     """
 
     make_model: Callable[[], PreTrainedModel]
     tokenizer: PreTrainedTokenizerBase
     max_length: int
-    train: Texts
-    validation: Texts
+    parts: dict[str, Texts]
 
     @property
     def count(self) -> str:
         """A sentence that says how many texts there are."""
-        train, validation = (len(texts) for texts, _ in (self.train, self.validation))
-        return f"{train + validation} texts were read: {train} to train on and {validation} to score on."
+        train, select, score = (len(self.parts[part][0]) for part in ("train", "select", "validation"))
+        return (
+            f"{train + select + score} texts were read: {train} to train on, {select} to choose the best epoch on, and "
+            f"{score} to score on."
+        )
 
-    def train_batches(self, most: int, seed: int) -> list[dict[str, Tensor]]:
+    def batches(self, part: str) -> list[dict[str, Tensor]]:
+        """Return the batches of all texts of a part."""
+        return self._batches(*self.parts[part])
+
+    def middle_batch(self, device: torch.device) -> dict[str, Tensor]:
+        """Return a validation batch of texts of middle length, on `device` and without labels."""
+        batches = self.batches("validation")
+        middle = batches[len(batches) // 2]
+        return {name: tensor.to(device) for name, tensor in middle.items() if name != "labels"}
+
+    def draw_batches(self, most: int, seed: int) -> list[dict[str, Tensor]]:
         """Return batches of `most` training texts (of all, if there are fewer), drawn at random with `seed`."""
-        texts, labels = self.train
+        texts, labels = self.parts["train"]
         rows = random.Random(seed).sample(range(len(texts)), min(most, len(texts)))
         return self._batches([texts[row] for row in rows], labels[rows])
-
-    def validation_batches(self) -> list[dict[str, Tensor]]:
-        """Return the batches of the validation texts."""
-        return self._batches(*self.validation)
 
     def _batches(self, texts: list[str], labels: Tensor) -> list[dict[str, Tensor]]:
         return make_batches(texts, labels, self.tokenizer, BATCH_SIZE, self.max_length)
@@ -127,8 +137,8 @@ def load_task(source: Source) -> Task:
     """
     if source.model is None:
         phenotypes = lab.load_phenotypes()
-        own_texts = phenotypes.subset("train"), phenotypes.subset("validation")
-        return Task(lab.load_dense, lab.load_tokenizer(), MAX_LENGTH, *own_texts)
+        parts = {name: phenotypes.subset(name) for name in ("train", "select", "validation")}
+        return Task(lab.load_dense, lab.load_tokenizer(), MAX_LENGTH, parts)
     texts, cells = read_csv(source)
     config, tokenizer = load_config(source.model), load_tokenizer(source.model)
     config.pad_token_id = tokenizer.pad_token_id
@@ -141,12 +151,12 @@ def load_task(source: Source) -> Task:
         raise ValueError(f"The model {source.model} was made for regression; it must be a classifier.")
     names = {int(place): name for place, name in (config.id2label or {}).items()}
     labels = label_tensor(cells, names, kind == MULTI_LABEL)
-    train, validation = split(texts, labels)
+    parts = split(texts, labels)
     model = load_classifier(source.model, config)
     check_embedding(source.model, model, tokenizer)
     longest = longest_input(model, tokenizer)
     check_tokens(source.data, texts, tokenizer, longest)
-    return Task(partial(load_classifier, source.model, config), tokenizer, longest, train, validation)
+    return Task(partial(load_classifier, source.model, config), tokenizer, longest, parts)
 
 
 def read_csv(source: Source) -> tuple[list[str], list[list[str]]]:
@@ -179,13 +189,17 @@ def read_csv(source: Source) -> tuple[list[str], list[list[str]]]:
     return [text for _, text, _ in table], cells
 
 
-def split(texts: list[str], labels: Tensor) -> tuple[Texts, Texts]:
-    """Split texts (n) and labels (n, ...) into training and validation, the same way every time.
+def split(texts: list[str], labels: Tensor) -> dict[str, Texts]:
+    """Split texts (n) and labels (n, ...) into the parts of a `Task`, the same way every time.
 
     Equal texts are in the same part. Raises ValueError if there are too few different texts.
     """
     if len(set(texts)) < FEWEST_TEXTS:
         raise ValueError(f"There are {len(set(texts))} different texts; at least {FEWEST_TEXTS} are needed.")
-    [rows_of_parts] = GroupShuffleSplit(1, test_size=VALIDATION, random_state=0).split(texts, groups=texts)
-    train, validation = (([texts[row] for row in rows], labels[rows]) for rows in map(np.sort, rows_of_parts))
-    return train, validation
+    left, parts, groups = np.arange(len(texts)), {}, np.asarray(texts, dtype=object)
+    for name, fraction in KEPT.items():
+        shuffle = GroupShuffleSplit(1, test_size=fraction * len(texts) / len(left), random_state=0)
+        rest, part = next(shuffle.split(left, groups=groups[left]))
+        parts[name], left = left[part], left[rest]
+    parts["train"] = left
+    return {name: ([texts[row] for row in np.sort(rows)], labels[np.sort(rows)]) for name, rows in parts.items()}

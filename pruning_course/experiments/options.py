@@ -10,9 +10,11 @@ HELP = {
     "prune_sparsity": "The fraction to remove, from 0 to 1. (default: 0.5)",
     "prune_layers": "The layers to prune: all, attention, ffn or encoder. (default: all)",
     "schedule": "How gradual pruning proceeds: linear, cubic, exponential or geometric. (default: cubic)",
-    "importance": "How structured pruning scores neurons: norm or gradient. (default: norm)",
+    "structure": "The units of structured pruning: neuron, head, layer or head+neuron. (default: neuron)",
+    "importance": "How structured pruning scores units: norm, gradient, influence or random. (default: norm)",
+    "group": "Where weights are compared: row, or for wanda also tensor. (default: the method's)",
     "fine_tune_epochs": "The number of epochs of training after pruning. (default: 0)",
-    "learning_rate": "The constant learning rate of that training. (default: 2e-5)",
+    "learning_rate": "The peak of its learning rate, which rises and falls. (default: 2e-5)",
     "train_texts": "The number of texts that are drawn for training. (default: 512)",
     "seed": "The seed of that draw and of the training. (default: 0)",
 }

@@ -14,7 +14,6 @@ from rich.text import Text
 from pruning_course.experiments.folders import PLAN, RESULT, read_json
 from pruning_course.experiments.grid import NAMES
 from pruning_course.experiments.plots import draw
-from pruning_course.experiments.run import SIZES
 from pruning_course.experiments.settings import OPTIONS
 from pruning_course.files import written_beside
 
@@ -22,7 +21,7 @@ NOT_ON_SCREEN = ["macro-F1", "of selected"]  # so that the table fits into 80 co
 LEGEND = (
     "F1 is the mean over the seeds on the validation texts, with the lowest and the highest value in brackets. "
     "`vs dense` is the change in micro-F1. `of all` is the pruned fraction of all parameters, `of selected` that of "
-    "the chosen layers. `MB` is the size of the model after fully pruned rows and columns are cut out."
+    "the chosen layers. `MB` is the size of the model's file, in which a masked weight takes as much room as any other."
 )
 LECTURE = Path(__file__).with_name("lecture.csv")  # the results of `make sweep`, which runs the grid lecture.toml
 WIDEST = 1000  # characters in a line of a Markdown table, so that no cell is wrapped
@@ -33,11 +32,11 @@ def read_results(folder: str | os.PathLike[str] | None = None) -> pd.DataFrame:
 
     Without a folder, these are the results of the lecture's grid, which come with the course.
 
-    The columns are run, status and error; the settings; micro_f1, macro_f1, dense_micro_f1 and dense_macro_f1; selected
-    and of_all (the pruned fractions of the chosen layers and of all parameters); mb_dense, mb_csr and mb_shrunk (sizes
-    in megabytes); work (the fraction of multiply-adds that remains) and speed_up (of a forward pass); seconds, and
-    pruning_seconds for selecting and masking alone; torch and transformers (versions) and cores. A failed run has no
-    numbers.
+    The columns are run, status and error; the settings; micro_f1, macro_f1 and average_precision on validation,
+    select_micro_f1 on the texts that choose an epoch, and all four of the dense model, such as dense_micro_f1; selected
+    and of_all (the pruned fractions of the chosen layers and of all parameters); mb (the model's file in megabytes);
+    work (the fraction of multiply-adds that remains); seconds, and pruning_seconds for calibrating, selecting and
+    masking alone; torch and transformers (versions) and cores. A failed run has no numbers.
 
     Raises:
         OSError: if a file cannot be read.
@@ -58,9 +57,8 @@ def _row(path: Path, result: dict[str, Any]) -> dict[str, Any]:
         if result["status"] == "done":
             row |= result["metrics"] | {f"dense_{name}": value for name, value in result["dense_metrics"].items()}
             row |= {name: result["sparsity"][name] for name in ("selected", "of_all")}
-            row |= {f"mb_{kind}": result["bytes"][kind] / 1e6 for kind in SIZES}
+            row["mb"] = result["bytes"] / 1e6
             row["work"] = result["multiply_adds"]["pruned"] / result["multiply_adds"]["dense"]
-            row["speed_up"] = result["seconds"]["dense_forward"] / result["seconds"]["pruned_forward"]
             row["pruning_seconds"] = result["seconds"]["pruning"]
         row |= {name: result["versions"][name] for name in ("torch", "transformers")}
         return row | {"cores": result["machine"]["cores"], "seconds": result["seconds"]["total"]}
@@ -107,7 +105,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "vs dense": f"{(runs['micro_f1'] - runs['dense_micro_f1']).mean():+.3f}",
                 "of selected": f"{runs['selected'].mean():.1%}",
                 "of all": f"{runs['of_all'].mean():.1%}",
-                "MB": f"{runs['mb_shrunk'].mean():.1f}",
+                "MB": f"{runs['mb'].mean():.1f}",
                 "seconds": f"{runs['seconds'].mean():.0f}",
                 "seeds": str(runs["seed"].nunique()),
             }

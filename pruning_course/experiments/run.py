@@ -1,12 +1,12 @@
 """One run: prune a classifier, train it again, score it on the validation texts, and describe it in plain data."""
 
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
-from math import ceil
-from statistics import median
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,21 +14,21 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pruning_course.experiments.data import Source, load_task
+from pruning_course.checkpoint import save_pruned
+from pruning_course.experiments.data import Source, Task, load_task
+from pruning_course.experiments.metrics import average_precision, score
 from pruning_course.experiments.records import Stopwatch, environment, failed, identity
-from pruning_course.experiments.settings import OPTIONS, Settings
+from pruning_course.experiments.settings import BOTH, OPTIONS, RANDOM, Settings
 from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
-from pruning_course.finetune.batches import split_batch
-from pruning_course.finetune.labels import compute_f1
+from pruning_course.finetune.batches import order_epoch, split_batch
 from pruning_course.finetune.predictions import predict_rows
-from pruning_course.lab.timing import milliseconds
+from pruning_course.lab.encoder import no_loading_bar
 from pruning_course.pruners import GradualPruner, PruningManager, StructuredPruner, WandaPruner, get_pruner
 from pruning_course.report import multiply_adds, sparsity_report
 
+CALIBRATION = 256  # texts, at most, on which scores are measured
 MICRO_TOKENS = 1024  # tokens in a part of a batch; the activations of many long texts would fill the memory
 PRUNINGS = 10  # in a gradual run
-ROUNDS = 3  # of timing; with more, timing would take as long as training
-SIZES = ("dense", "csr", "shrunk")  # the ways to store a model whose sizes are reported
 
 # A run sets the random state of its process, so the threads of a worker take turns.
 _one_at_a_time = threading.Lock()
@@ -37,24 +37,21 @@ Batches = Sequence[dict[str, Tensor]]
 
 
 class WhilePruning:
-    """Batches for several epochs, each in a new random order; `pruner` prunes after each of the optimizer's steps.
+    """Batches in the order in which `fine_tune_after_pruning` takes them; `pruner` prunes after each optimizer step."""
 
-    For `fine_tune_after_pruning` they are one epoch, because it restores the weights of the best epoch, and an early
-    epoch would be best, when little is pruned. As this is not a sequence, fine-tuning sets the seed of torch but leaves
-    the order to this class.
-    """
-
-    def __init__(self, batches: Batches, epochs: int, pruner: GradualPruner) -> None:
-        self.batches, self.epochs, self.pruner = batches, epochs, pruner
+    def __init__(self, batches: Batches, seed: int, pruner: GradualPruner) -> None:
+        self.batches, self.seed, self.pruner = batches, seed, pruner
+        self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.batches) * self.epochs
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        order = [place for _ in range(self.epochs) for place in torch.randperm(len(self.batches)).tolist()]
-        for done, place in enumerate(order, start=1):
-            yield self.batches[place]
+        before = self.epoch * len(self)
+        for done, batch in enumerate(order_epoch(self.batches, self.seed, self.epoch), start=before + 1):
+            yield batch
             self.pruner.step(done)  # when the next batch is asked for, the step on this one is done
+        self.epoch += 1
 
 
 def execute(settings: Settings, source: Source) -> dict[str, Any]:
@@ -72,11 +69,11 @@ def prune_and_score(settings: Settings, source: Source) -> tuple[dict[str, Any],
     Returns:
         The result and the model. The model is on accelerate's device, in eval mode, and smaller if the pruning was
         structured. The result is plain data: `status` ("done"), `settings`, `seed`; `metrics` and `dense_metrics`
-        (micro_f1 and macro_f1 after and before); `history` (of the training); `sparsity` (fractions and counts, see
-        `SparsityReport`); `bytes` (dense, csr, shrunk); `multiply_adds` (dense and pruned, for the middle batch of
-        validation); `texts` (counts); `seconds` (of each step, and of a forward pass of both models over that batch on
-        one thread); `versions` and `machine`. Except for `seconds`, it is the same whenever the settings, the source
-        and the machine are the same.
+        (micro_f1, macro_f1 and average_precision on validation, after and before, and select_micro_f1, on the texts on
+        which the best epoch was chosen); `history` (of the training); `sparsity` (fractions and counts, see
+        `SparsityReport`); `bytes` (of the file that the model makes); `multiply_adds` (dense and pruned, for the middle
+        batch of validation); `texts` (counts); `seconds` (of each step); `versions` and `machine`. Except for
+        `seconds`, it is the same whenever the settings, the source and the machine are the same.
 
     Raises:
         OSError: if a file of `source` cannot be read.
@@ -95,99 +92,131 @@ def prune_and_score(settings: Settings, source: Source) -> tuple[dict[str, Any],
 def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tuple[dict[str, Any], PreTrainedModel]:
     with watch.step("loading"):
         task = load_task(source)
-        accelerator = Accelerator()
-        model = task.make_model().to(accelerator.device)
+        device = Accelerator().device
+        model = task.make_model().to(device)
         model.get_input_embeddings().requires_grad_(False)
-        train = task.train_batches(settings.train_texts, settings.seed) if settings.needs_texts else []
-        validation = task.validation_batches()
-        count = _count_texts(train)
-        pruner = make_pruner(model, settings, len(train))
+        train = task.draw_batches(settings.train_texts, settings.seed) if settings.fine_tune_epochs else []
+        pruners = make_pruners(model, settings, len(train))
         dense = _dense_metrics(source)
         torch.manual_seed(settings.seed)
-    history = History()
     with watch.step("pruning"):
-        if isinstance(pruner, WandaPruner | StructuredPruner) and settings.needs_calibration:
-            pruner.calibrate(_cut(train), num_samples=count)
-        if not isinstance(pruner, GradualPruner):
-            pruner.prune()
+        _calibrate(pruners, settings, task)
+        for pruner in pruners:
+            pruner.step(0) if isinstance(pruner, GradualPruner) else pruner.prune()  # gradual: with masks of ones
+    report = _describe(model, pruners)
+    for pruner in pruners:
+        if isinstance(pruner, StructuredPruner):
+            pruner.shrink()
+    history = History()
     with watch.step("training"):
-        epochs = settings.fine_tune_epochs
-        if isinstance(pruner, GradualPruner):
-            first = ceil(epochs / 2)
-            pruner.step(0)  # makes masks that keep every weight
-            _extend(history, _train(model, WhilePruning(train, first, pruner), validation, pruner, 1, settings))
-            epochs -= first
-        if epochs:
-            _extend(history, _train(model, train, validation, pruner, epochs, settings))
-    assert pruner.masks is not None
-    report = sparsity_report(model, pruner.masks).to_dict()
-    if isinstance(pruner, StructuredPruner):
-        pruner.shrink()
+        if settings.fine_tune_epochs:
+            history = _train(model, train, task, pruners[0], settings)
+    if isinstance(pruners[0], GradualPruner):
+        report = _describe(model, pruners)
     with watch.step("scoring"):
-        metrics = _scores(model, validation, accelerator)
-    middle = {name: tensor.to(accelerator.device) for name, tensor in validation[len(validation) // 2].items()}
-    del middle["labels"]
-    models = {"dense": task.make_model().to(accelerator.device), "pruned": model.eval()}
-    with watch.step("timing"):
-        calls = {f"{name}_forward": lambda model=one: model(**middle) for name, one in models.items()}
-        passes = {name: round(median(times) / 1000, 5) for name, times in milliseconds(calls, ROUNDS).items()}
-    watch.seconds |= passes
-    del report["left_out"]
+        metrics = _best_of(history) if history.train_loss else _score(model, task)
+    middle = task.middle_batch(device)
+    models = {"dense": task.make_model().to(device), "pruned": model.eval()}
     return {
         "metrics": metrics,
         "dense_metrics": dense,
         "history": asdict(history),
-        "bytes": {kind: report.pop(f"bytes_{kind}") for kind in SIZES},
+        "bytes": _write_and_weigh(model),
         "multiply_adds": {name: multiply_adds(one, middle) for name, one in models.items()},
         "sparsity": report,
-        "texts": {"train": count, "validation": _count_texts(validation)},
+        "texts": {"train": _count_texts(train), "validation": _count_texts(task.batches("validation"))},
     }, model
 
 
-def make_pruner(model: PreTrainedModel, settings: Settings, steps: int = 1) -> PruningManager:
-    """Return the pruner of a run with `steps` batches in an epoch. Raises ValueError if it cannot prune `model`."""
+def make_pruners(model: PreTrainedModel, settings: Settings, steps: int = 1) -> list[PruningManager]:
+    """Return the pruners of a run with `steps` batches in an epoch, one for each kind of unit.
+
+    Raises ValueError if they cannot prune `model`.
+    """
+    if settings.structure == BOTH:
+        return [
+            pruner
+            for structure in BOTH.split("+")
+            for pruner in make_pruners(model, replace(settings, structure=structure), steps)
+        ]
     options: dict[str, Any] = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) is not None}
+    if settings.importance == RANDOM:
+        options["importance"] = "influence" if settings.structure == "layer" else "gradient"  # one that can be given
     if settings.prune_method == "gradual":
-        half = settings.fine_tune_epochs / 2
-        options |= {"end_epoch": half, "steps_per_epoch": steps}
-        options["prune_frequency"] = max(1, round(half * steps / PRUNINGS))
-    return get_pruner(
+        options |= {"end_epoch": 1, "steps_per_epoch": steps, "prune_frequency": max(1, round(steps / PRUNINGS))}
+    pruner = get_pruner(
         model, settings.prune_method, settings.prune_sparsity, prune_layers=settings.prune_layers, **options
     )
+    if settings.importance == RANDOM and isinstance(pruner, StructuredPruner):
+        pruner.importances = pruner.draw_importances(settings.seed)
+    return [pruner]
 
 
-def _train(
-    model: PreTrainedModel,
-    batches: Batches | WhilePruning,
-    validation: Batches,
-    pruner: PruningManager,
-    epochs: int,
-    settings: Settings,
-) -> History:
+def _calibrate(pruners: Sequence[PruningManager], settings: Settings, task: Task) -> None:
+    if settings.needs_calibration:
+        batches = task.draw_batches(min(CALIBRATION, settings.train_texts), settings.seed)
+        parts = [part for batch in batches for part, _ in split_batch(batch, MICRO_TOKENS)]
+        for pruner in pruners:
+            if isinstance(pruner, WandaPruner | StructuredPruner):
+                pruner.calibrate(parts, num_samples=CALIBRATION)
+
+
+def _train(model: PreTrainedModel, batches: Batches, task: Task, pruner: PruningManager, settings: Settings) -> History:
     config = FineTuneConfig(
-        epochs, lr=settings.learning_rate, lr_factor=1.0, micro_tokens=MICRO_TOKENS, seed=settings.seed
+        settings.fine_tune_epochs,
+        lr=settings.learning_rate,
+        lr_factor=1.0,
+        decay=True,
+        micro_tokens=MICRO_TOKENS,
+        seed=settings.seed,
     )
-    return fine_tune_after_pruning(model, batches, validation, pruner.masks, config)
+    return fine_tune_after_pruning(
+        model,
+        WhilePruning(batches, settings.seed, pruner) if isinstance(pruner, GradualPruner) else batches,
+        task.batches("validation"),
+        pruner.masks,
+        config,
+        select_loader=task.batches("select"),
+        metric=lambda logits, labels: {"average_precision": average_precision(logits, labels)},
+    )
 
 
-def _extend(history: History, more: History) -> None:
-    for name, numbers in asdict(more).items():
-        getattr(history, name).extend(numbers)
+def _best_of(history: History) -> dict[str, float]:
+    best = history.best_epoch
+    return {
+        "micro_f1": history.micro_f1[best],
+        "macro_f1": history.macro_f1[best],
+        **history.metrics[best],
+        "select_micro_f1": history.select_f1[best],
+    }
 
 
-def _scores(model: PreTrainedModel, batches: Batches, accelerator: Accelerator) -> dict[str, float]:
-    return compute_f1(*predict_rows(model, batches, accelerator, MICRO_TOKENS))
+def _score(model: PreTrainedModel, task: Task) -> dict[str, float]:
+    accelerator = Accelerator()
+    rows = {
+        part: predict_rows(model, task.batches(part), accelerator, MICRO_TOKENS) for part in ("validation", "select")
+    }
+    return score(*rows["validation"]) | {"select_micro_f1": score(*rows["select"])["micro_f1"]}
 
 
 @lru_cache(maxsize=1)
 def _dense_metrics(source: Source) -> dict[str, float]:
     task = load_task(source)
-    accelerator = Accelerator()
-    return _scores(task.make_model().to(accelerator.device), task.validation_batches(), accelerator)
+    return _score(task.make_model().to(Accelerator().device), task)
 
 
-def _cut(batches: Batches) -> list[dict[str, Tensor]]:
-    return [part for batch in batches for part, _ in split_batch(batch, MICRO_TOKENS)]
+def _describe(model: PreTrainedModel, pruners: Sequence[PruningManager]) -> dict[str, Any]:
+    """Return the sparsity of the masks of all pruners; the sizes are those of files, which are measured later."""
+    masks = {name: mask for pruner in pruners for name, mask in (pruner.masks or {}).items()}
+    report = sparsity_report(model, masks).to_dict()
+    return {name: value for name, value in report.items() if name != "left_out" and not name.startswith("bytes_")}
+
+
+def _write_and_weigh(model: PreTrainedModel) -> int:
+    """Return the bytes of the model's weights in a file."""
+    with tempfile.TemporaryDirectory() as folder, no_loading_bar():
+        save_pruned(model, Path(folder) / "model")
+        return sum(path.stat().st_size for path in Path(folder).rglob("*.safetensors"))
 
 
 def _count_texts(batches: Batches) -> int:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pruning_course.checkpoint import save_pruned
 from pruning_course.experiments.data import Source, load_task
 from pruning_course.experiments.folders import RESULT, check_free, check_same, read_json, write_json
-from pruning_course.experiments.run import make_pruner, prune_and_score
+from pruning_course.experiments.run import make_pruners, prune_and_score
 from pruning_course.experiments.settings import Settings
 from pruning_course.files import written_beside
 from pruning_course.lab.encoder import no_loading_bar
@@ -46,7 +46,7 @@ def check_run(settings: Settings, source: Source) -> None:
         CacheError: if the course's own model is damaged in the cache, or the cache cannot be written.
         WheelError: if a package with the course's own data is missing or damaged.
     """
-    make_pruner(load_task(source).make_model(), settings)
+    make_pruners(load_task(source).make_model(), settings)
 
 
 def run_into(folder: str | os.PathLike[str], settings: Settings, source: Source) -> dict[str, Any]:

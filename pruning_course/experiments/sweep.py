@@ -25,11 +25,12 @@ class Sweep:
     """The runs of `experiments` on one source, with their results in `folder`.
 
     The folder holds `sweep.json`, the plan of the sweep, and `runs/NAME/result.json` for each run. A run that belongs
-    to several experiments is made once.
+    to several experiments is made once. A sweep may grow: if the folder holds a part of its runs, only the others are
+    made.
 
     Raises:
         OSError: if the folder cannot be written, or the files of the source cannot be read.
-        ValueError: if the folder holds anything but this sweep, or its plan is damaged.
+        ValueError: if the folder holds anything but this sweep or a part of it, or its plan is damaged.
     """
 
     def __init__(self, experiments: Experiments, source: Source, folder: str | os.PathLike[str]) -> None:
@@ -42,9 +43,12 @@ class Sweep:
         }
         path = self.folder / PLAN
         if path.exists():
-            check_same(folder, read_json(path), plan, "sweep")
+            held = read_json(path)
+            both = {"source": held.get("source"), "runs": set(held.get("runs", ())) | set(self.runs)}
+            check_same(folder, both, {"source": plan["source"], "runs": set(self.runs)}, "sweep")
         else:
             check_free(folder, "sweep", ignored=(f".{PLAN}.",))  # what a killed process leaves behind
+        if not path.exists() or held != plan:
             write_json(path, plan)
 
     @property

@@ -107,6 +107,14 @@ class StructuredPruner(PruningManager):
             raise RuntimeError(f"There is no importance by {self.importance} yet; call calibrate(batches) first.")
         return self.importances
 
+    def draw_importances(self, seed: int = 0) -> dict[str, Tensor]:
+        """Return random numbers in the form of `scores`: the control that an importance must beat."""
+        units = {"layers": torch.Size([len(self._layout.blocks)])}
+        if self.structure != "layer":
+            units = {name: torch.Size([group.count]) for name, group in self._find_units().items()}
+        dice = torch.Generator().manual_seed(seed)
+        return {name: torch.rand(size, generator=dice) for name, size in units.items()}
+
     def prune(self) -> Masks:
         """Mask the least important units, with their biases, so that the target share is pruned; return the masks.
 
