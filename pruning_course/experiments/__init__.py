@@ -15,9 +15,11 @@ _HOME = {
     "execute": "run",
     "find_run": "save",
     "load_task": "data",
+    "measure_shapes": "shapes",
     "prune_and_score": "run",
     "read_grid": "grid",
     "read_results": "results",
+    "read_shapes": "shapes",
     "run_into": "save",
     "write_report": "results",
 }

@@ -160,6 +160,26 @@ def sweep(
 
 
 @app.command()
+def shapes(
+    model: Model = None,
+    data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_separator: Separator = None,
+    output: Annotated[str, option("The file to write. (default: results/shapes.csv)")] = "results/shapes.csv",
+) -> None:
+    """Measure the file and the time of each shape that pruning can make of a classifier."""
+    with _reported():
+        from pruning_course.experiments import Source, measure_shapes
+        from pruning_course.files import written_beside
+
+        table = measure_shapes(Source(model, data, text_column, label_column, label_separator))
+        with written_beside(output) as target:
+            table.to_csv(target, index=False)
+    typer.echo(f"{len(table)} shapes were measured on {table['processor'][0]}; they are in {output}.")
+
+
+@app.command()
 def report(folder: Annotated[str, typer.Argument(help="A folder that `sweep` has written, or one with runs.")]) -> None:
     """Print tables of the results in a folder, and write results.csv, report.md and figures there."""
     with _reported():

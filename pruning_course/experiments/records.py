@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +42,21 @@ def failed(settings: Settings, error: Exception, seconds: float) -> dict[str, An
 def identity(settings: Settings) -> dict[str, Any]:
     """Return the settings of a run, and its seed once more."""
     return {"settings": asdict(settings), "seed": settings.seed}
+
+
+def describe_processor() -> str:
+    """Return the name of the processor, and whether it multiplies bfloat16 by itself."""
+    fits = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return f"{_name_processor()}, {'with' if fits else 'without'} bfloat16 products"
+
+
+def _name_processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def environment() -> dict[str, Any]:

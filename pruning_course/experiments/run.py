@@ -3,55 +3,30 @@
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from pruning_course.checkpoint import save_pruned
 from pruning_course.experiments.data import Source, Task, load_task
 from pruning_course.experiments.metrics import average_precision, score
+from pruning_course.experiments.prune import MICRO_TOKENS, Batches, WhilePruning, calibrate, count_texts, make_pruners
 from pruning_course.experiments.records import Stopwatch, environment, failed, identity
-from pruning_course.experiments.settings import BOTH, OPTIONS, RANDOM, Settings
+from pruning_course.experiments.settings import Settings
 from pruning_course.finetune import FineTuneConfig, History, fine_tune_after_pruning
-from pruning_course.finetune.batches import order_epoch, split_batch
 from pruning_course.finetune.predictions import predict_rows
 from pruning_course.lab.encoder import no_loading_bar
-from pruning_course.pruners import GradualPruner, PruningManager, StructuredPruner, WandaPruner, get_pruner
+from pruning_course.pruners import GradualPruner, PruningManager, StructuredPruner
 from pruning_course.report import multiply_adds, sparsity_report
-
-CALIBRATION = 256  # texts, at most, on which scores are measured
-MICRO_TOKENS = 1024  # tokens in a part of a batch; the activations of many long texts would fill the memory
-PRUNINGS = 10  # in a gradual run
 
 # A run sets the random state of its process, so the threads of a worker take turns.
 _one_at_a_time = threading.Lock()
-
-Batches = Sequence[dict[str, Tensor]]
-
-
-class WhilePruning:
-    """Batches in the order in which `fine_tune_after_pruning` takes them; `pruner` prunes after each optimizer step."""
-
-    def __init__(self, batches: Batches, seed: int, pruner: GradualPruner) -> None:
-        self.batches, self.seed, self.pruner = batches, seed, pruner
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        before = self.epoch * len(self)
-        for done, batch in enumerate(order_epoch(self.batches, self.seed, self.epoch), start=before + 1):
-            yield batch
-            self.pruner.step(done)  # when the next batch is asked for, the step on this one is done
-        self.epoch += 1
 
 
 def execute(settings: Settings, source: Source) -> dict[str, Any]:
@@ -100,7 +75,7 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
         dense = _dense_metrics(source)
         torch.manual_seed(settings.seed)
     with watch.step("pruning"):
-        _calibrate(pruners, settings, task)
+        calibrated = calibrate(pruners, settings, task)
         for pruner in pruners:
             pruner.step(0) if isinstance(pruner, GradualPruner) else pruner.prune()  # gradual: with masks of ones
     report = _describe(model, pruners)
@@ -114,7 +89,7 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
     if isinstance(pruners[0], GradualPruner):
         report = _describe(model, pruners)
     with watch.step("scoring"):
-        metrics = _best_of(history) if history.train_loss else _score(model, task)
+        metrics = _best_of(history) if history.train_loss else score_parts(model, task)
     middle = task.middle_batch(device)
     models = {"dense": task.make_model().to(device), "pruned": model.eval()}
     return {
@@ -124,41 +99,12 @@ def _prune_and_score(settings: Settings, source: Source, watch: Stopwatch) -> tu
         "bytes": _write_and_weigh(model),
         "multiply_adds": {name: multiply_adds(one, middle) for name, one in models.items()},
         "sparsity": report,
-        "texts": {"train": _count_texts(train), "validation": _count_texts(task.batches("validation"))},
+        "texts": {
+            "train": count_texts(train),
+            "calibration": calibrated,
+            "validation": count_texts(task.batches("validation")),
+        },
     }, model
-
-
-def make_pruners(model: PreTrainedModel, settings: Settings, steps: int = 1) -> list[PruningManager]:
-    """Return the pruners of a run with `steps` batches in an epoch, one for each kind of unit.
-
-    Raises ValueError if they cannot prune `model`.
-    """
-    if settings.structure == BOTH:
-        return [
-            pruner
-            for structure in BOTH.split("+")
-            for pruner in make_pruners(model, replace(settings, structure=structure), steps)
-        ]
-    options: dict[str, Any] = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) is not None}
-    if settings.importance == RANDOM:
-        options["importance"] = "influence" if settings.structure == "layer" else "gradient"  # one that can be given
-    if settings.prune_method == "gradual":
-        options |= {"end_epoch": 1, "steps_per_epoch": steps, "prune_frequency": max(1, round(steps / PRUNINGS))}
-    pruner = get_pruner(
-        model, settings.prune_method, settings.prune_sparsity, prune_layers=settings.prune_layers, **options
-    )
-    if settings.importance == RANDOM and isinstance(pruner, StructuredPruner):
-        pruner.importances = pruner.draw_importances(settings.seed)
-    return [pruner]
-
-
-def _calibrate(pruners: Sequence[PruningManager], settings: Settings, task: Task) -> None:
-    if settings.needs_calibration:
-        batches = task.draw_batches(min(CALIBRATION, settings.train_texts), settings.seed)
-        parts = [part for batch in batches for part, _ in split_batch(batch, MICRO_TOKENS)]
-        for pruner in pruners:
-            if isinstance(pruner, WandaPruner | StructuredPruner):
-                pruner.calibrate(parts, num_samples=CALIBRATION)
 
 
 def _train(model: PreTrainedModel, batches: Batches, task: Task, pruner: PruningManager, settings: Settings) -> History:
@@ -191,7 +137,8 @@ def _best_of(history: History) -> dict[str, float]:
     }
 
 
-def _score(model: PreTrainedModel, task: Task) -> dict[str, float]:
+def score_parts(model: PreTrainedModel, task: Task) -> dict[str, float]:
+    """Return the scores on validation, and select_micro_f1 on the texts that choose an epoch."""
     accelerator = Accelerator()
     rows = {
         part: predict_rows(model, task.batches(part), accelerator, MICRO_TOKENS) for part in ("validation", "select")
@@ -202,7 +149,7 @@ def _score(model: PreTrainedModel, task: Task) -> dict[str, float]:
 @lru_cache(maxsize=1)
 def _dense_metrics(source: Source) -> dict[str, float]:
     task = load_task(source)
-    return _score(task.make_model().to(Accelerator().device), task)
+    return score_parts(task.make_model().to(Accelerator().device), task)
 
 
 def _describe(model: PreTrainedModel, pruners: Sequence[PruningManager]) -> dict[str, Any]:
@@ -217,7 +164,3 @@ def _write_and_weigh(model: PreTrainedModel) -> int:
     with tempfile.TemporaryDirectory() as folder, no_loading_bar():
         save_pruned(model, Path(folder) / "model")
         return sum(path.stat().st_size for path in Path(folder).rglob("*.safetensors"))
-
-
-def _count_texts(batches: Batches) -> int:
-    return sum(len(batch["labels"]) for batch in batches)

@@ -4,17 +4,21 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pruning_course.checkpoint import save_pruned
-from pruning_course.experiments.data import Source, load_task
+from pruning_course.experiments.data import Source, Task, load_task
 from pruning_course.experiments.folders import RESULT, check_free, check_same, read_json, write_json
-from pruning_course.experiments.run import make_pruners, prune_and_score
+from pruning_course.experiments.prune import make_pruners
+from pruning_course.experiments.run import prune_and_score
 from pruning_course.experiments.settings import Settings
 from pruning_course.files import written_beside
 from pruning_course.lab.encoder import no_loading_bar
+from pruning_course.lab.timing import milliseconds
 
 MODEL = "model"
 
@@ -73,10 +77,20 @@ def run_into(folder: str | os.PathLike[str], settings: Settings, source: Source)
         _save(task.make_model(), task.tokenizer, target / MODEL)
         shutil.rmtree(target / MODEL)
         result, model = prune_and_score(settings, source)
+        result["seconds"] |= _time_forward(task, model)
         _save(model, task.tokenizer, target / MODEL)
         result |= _identity(settings, source)
         write_json(target / RESULT, result)
     return result
+
+
+def _time_forward(task: Task, model: PreTrainedModel) -> dict[str, float]:
+    """Return the seconds of a forward pass of the dense and the pruned model over a batch of middle length."""
+    device = Accelerator().device
+    middle = task.middle_batch(device)
+    models = {"dense": task.make_model().to(device), "pruned": model}
+    calls = {f"{name}_forward": lambda model=one: model(**middle) for name, one in models.items()}
+    return {name: round(median(times) / 1000, 5) for name, times in milliseconds(calls).items()}
 
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
