@@ -25,9 +25,9 @@ def data(tmp_path_factory):
 def work(monkeypatch):
     """What a run has begun: it scores, prunes and trains through these."""
     begun = []
-    for name in ("_scores", "_train", "milliseconds"):
-        before = getattr(one_run, name)
-        monkeypatch.setattr(one_run, name, lambda *a, n=name, f=before, **k: begun.append(n) or f(*a, **k))
+    for module, name in ((one_run, "score_parts"), (one_run, "_train"), (save, "milliseconds")):
+        before = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, n=name, f=before, **k: begun.append(n) or f(*a, **k))
     return begun
 
 
@@ -123,12 +123,16 @@ def test_the_count_of_texts_and_what_was_guessed_are_told(tmp_path):
     data = save_csv(tmp_path / "texts.csv", numbers)
     model = save_classifier(tmp_path / "model")
     result = run(model, data, tmp_path / "out")
-    assert result.stdout.splitlines()[0] == "20 texts were read: 16 to train on and 4 to score on."
+    assert result.stdout.splitlines()[0] == (
+        "20 texts were read: 14 to train on, 2 to choose the best epoch on, and 4 to score on."
+    )
     assert f"from 1: 1 is {LABELS[0]}, and 3 is {LABELS[2]}." in result.stderr
     assert result.stderr.startswith("Warning: ") and ".py" not in result.stderr
     swept = ["sweep", "--prune-sparsity", "0.5", "--model", model, "--data", data]
     result = CliRunner().invoke(app, [*swept, "--output-dir", str(tmp_path / "sweep")])
-    assert result.stdout.splitlines()[0] == "20 texts were read: 16 to train on and 4 to score on."
+    assert result.stdout.splitlines()[0] == (
+        "20 texts were read: 14 to train on, 2 to choose the best epoch on, and 4 to score on."
+    )
 
 
 def test_a_decoder_of_a_known_family_is_saved_too(tmp_path, data):

@@ -156,9 +156,8 @@ def test_the_folder_of_another_grid_is_refused(own, tmp_path):
     sweep = {"sweep": [Settings()]}
     (tmp_path / "sweep" / ".sweep.json.killed").mkdir(parents=True)  # while it was written
     Sweep(sweep, own, tmp_path / "sweep")
-    for other in ({"sweep": [Settings(seed=1)]}, {"other": [Settings()]}):
-        with pytest.raises(ValueError, match="holds another sweep"):
-            Sweep(other, own, tmp_path / "sweep")
+    with pytest.raises(ValueError, match="holds another sweep"):
+        Sweep({"sweep": [Settings(seed=1)]}, own, tmp_path / "sweep")
     with pytest.raises(ValueError, match="holds something that is not a sweep"):
         Sweep(sweep, own, tmp_path)
     copy = shutil.copytree(own.model, tmp_path / "copy")
@@ -173,6 +172,19 @@ def test_the_folder_of_another_grid_is_refused(own, tmp_path):
     changed.write_text(Path(own.data).read_text().replace("pain", "red"))
     with pytest.raises(ValueError, match="with other settings, model or data"):
         Sweep(sweep, Source(own.model, str(changed)), tmp_path / "changed")
+
+
+def test_a_sweep_may_grow_and_makes_only_the_new_runs(own, tmp_path):
+    small, large = [Settings()], [Settings(seed=1), Settings()]
+    assert Sweep({"first": small}, own, tmp_path).run() == {}
+    [path] = tmp_path.glob("runs/*/result.json")
+    before = path.stat().st_mtime_ns
+    sweep = Sweep({"second": large}, own, tmp_path)
+    assert sweep.done == {small[0].name} and sweep.run() == {} and sweep.done == set(sweep.runs)
+    assert path.stat().st_mtime_ns == before
+    assert list(json.loads((tmp_path / "sweep.json").read_text())["experiments"]) == ["second"]
+    with pytest.raises(ValueError, match="holds another sweep"):
+        Sweep({"first": small}, own, tmp_path)
 
 
 def test_a_damaged_result_is_named(own, tmp_path):

@@ -51,7 +51,7 @@ def calibrate(pruners: Sequence[PruningManager], settings: Settings, task: Task)
     parts = [part for batch in batches for part, _ in split_batch(batch, MICRO_TOKENS)]
     for pruner in pruners:
         if isinstance(pruner, WandaPruner | StructuredPruner):
-            pruner.calibrate(parts, num_samples=CALIBRATION)
+            pruner.calibrate(parts, num_samples=count_texts(batches))
     return count_texts(batches)
 
 

@@ -6,6 +6,7 @@ Time depends on a model's shape and dtype and not on how its units were chosen; 
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,7 +36,7 @@ SHAPES = Path(__file__).with_name("shapes.csv")  # what `measure_shapes` measure
 
 def list_shapes() -> dict[str, Settings]:
     """Return the settings that make each shape, by its name. Which units go does not matter, so the norm chooses."""
-    cut = {"prune_method": "structured", "prune_layers": "encoder"}
+    cut: dict[str, Any] = {"prune_method": "structured", "prune_layers": "encoder"}
     shapes = {"dense": Settings(prune_sparsity=0.0, prune_layers="encoder")}
     for share in SHARES:
         shapes |= {
@@ -66,22 +67,19 @@ def measure_shapes(source: Source) -> pd.DataFrame:
     batch = task.middle_batch(torch.device("cpu"))
     rows: list[dict[str, Any]] = []
     calls: dict[str, Callable[[], object]] = {}
-    for name, settings in tqdm(list_shapes().items(), desc="Shapes", unit="shape"):
-        for dtype in DTYPES:
-            model = _make(task, settings, dtype)
-            row: dict[str, Any] = {"shape": name, "dtype": str(dtype).removeprefix("torch.")}
-            row |= {"parameters": model.num_parameters(), "work": multiply_adds(model, batch)} | _weigh(model)
-            if name == "dense":
-                scores = score_parts(model, task)
-                row |= {metric: scores[metric] for metric in ("micro_f1", "macro_f1", "average_precision")}
-            rows.append(row)
-            if not name.startswith("masked"):
-                for count in TEXTS:
-                    few = {key: tensor[:count] for key, tensor in batch.items()}
-                    calls[f"{len(rows) - 1} {count}"] = lambda model=model, few=few: model(**few)
+    plan = [(name, settings, dtype) for name, settings in list_shapes().items() for dtype in DTYPES]
+    for place, (name, settings, dtype) in enumerate(tqdm(plan, desc="Shapes", unit="shape")):
+        model = _make(task, settings, dtype)
+        row = {"shape": name, "dtype": str(dtype).removeprefix("torch."), "parameters": model.num_parameters()}
+        row |= {"work": multiply_adds(model, batch)} | _weigh(model)
+        if name == "dense":
+            row |= {metric: value for metric, value in score_parts(model, task).items() if not metric.startswith("sel")}
+        rows.append(row)
+        for count in TEXTS if not name.startswith("masked") else ():
+            calls[f"{place} ms_{count}"] = partial(model, **{key: tensor[:count] for key, tensor in batch.items()})
     for name, times in milliseconds(calls, ROUNDS).items():
-        place, count = name.split()
-        rows[int(place)][f"ms_{count}"] = median(times)
+        where, column = name.split()
+        rows[int(where)][column] = median(times)
     table = pd.DataFrame(rows).assign(processor=describe_processor())
     return table.assign(work=table["work"] / table["work"][0])
 
