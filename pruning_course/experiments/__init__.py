@@ -15,6 +15,7 @@ _HOME = {
     "execute": "run",
     "find_run": "save",
     "load_task": "data",
+    "measure_claims": "verify",
     "measure_shapes": "shapes",
     "prune_and_score": "run",
     "read_grid": "grid",

@@ -3,13 +3,12 @@
 torch and everything that needs it are imported by the commands, so that `doctor` runs without them.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
+from pruning_course.experiments.exits import FAILED, STOPPED, reported
+from pruning_course.experiments.machine import doctor, verify
 from pruning_course.experiments.options import (
     FINE_TUNE_EPOCHS,
     HELP,
@@ -26,29 +25,14 @@ from pruning_course.experiments.options import (
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-FAILED, REFUSED, STOPPED = 1, 2, 130  # exit codes; the last is what a shell reports after Ctrl-C
-
 
 @app.callback()
 def main() -> None:
     """Prune a text classifier, measure what it costs, and compare runs."""
 
 
-@app.command()
-def doctor() -> None:
-    """Check whether the course can run on this machine, and say what to do if it cannot."""
-    from pruning_course.lab.doctor import check_environment
-
-    rows = check_environment()
-    name_width, value_width = (max(map(len, column)) for column in ([r.name for r in rows], [r.value for r in rows]))
-    for name, value, ok, advice in rows:
-        mark = "ok" if ok else "NO"
-        typer.echo(f"{mark:<3} {name:<{name_width}}  {value:<{value_width}}  {advice}".rstrip())
-    problems = [row for row in rows if not row.ok]
-    if problems:
-        typer.echo(f"\nThe course cannot run yet; first: {problems[0].advice}")
-        raise typer.Exit(FAILED)
-    typer.echo("\nThe course can run here.")
+app.command()(doctor)
+app.command()(verify)
 
 
 @app.command()
@@ -75,7 +59,7 @@ def run(
 ) -> None:
     """Prune a classifier, train it again, score it, and save it with its result."""
     options = _settings(locals())
-    with _reported():
+    with reported():
         from pruning_course.experiments import Settings, Source, check_run, find_run, load_task, run_into
 
         settings = Settings(**options)
@@ -131,7 +115,7 @@ def sweep(
     the grid; --learning-rate, --train-texts and --seed alone only replace these values in the grid.
     """
     options = _settings(locals())
-    with _reported():
+    with reported():
         from pruning_course.experiments import Source, Sweep, choose_runs, load_task
 
         if backend not in ("local", "dask"):
@@ -169,7 +153,7 @@ def shapes(
     output: Annotated[str, option("The file to write. (default: results/shapes.csv)")] = "results/shapes.csv",
 ) -> None:
     """Measure the file and the time of each shape that pruning can make of a classifier."""
-    with _reported():
+    with reported():
         from pruning_course.experiments import Source, measure_shapes
         from pruning_course.files import written_beside
 
@@ -182,7 +166,7 @@ def shapes(
 @app.command()
 def report(folder: Annotated[str, typer.Argument(help="A folder that `sweep` has written, or one with runs.")]) -> None:
     """Print tables of the results in a folder, and write results.csv, report.md and figures there."""
-    with _reported():
+    with reported():
         from pruning_course.experiments import write_report
 
         write_report(folder)
@@ -195,23 +179,3 @@ def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
     if arguments["fine_tune_after_prune"]:
         settings.setdefault("fine_tune_epochs", FINE_TUNE_EPOCHS)
     return settings
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Print an error as one sentence and exit with its code; print warnings without the code that they come from."""
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: typer.echo(f"Warning: {message}", err=True)
-            yield
-    except KeyboardInterrupt:
-        typer.echo("Stopped.", err=True)
-        raise typer.Exit(STOPPED) from None
-    except typer.Exit:
-        raise
-    except OSError as error:
-        typer.echo(f"{error.filename}: {error.strerror}." if error.filename else str(error), err=True)
-        raise typer.Exit(FAILED) from None
-    except Exception as error:
-        typer.echo(" ".join(str(error).split()) or type(error).__name__, err=True)
-        raise typer.Exit(REFUSED if isinstance(error, ValueError) else FAILED) from None
