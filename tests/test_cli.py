@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from pruning_course import experiments, lab
 from pruning_course.checkpoint import load_pruned
-from pruning_course.experiments import save
+from pruning_course.experiments import save, verify
 from pruning_course.experiments.commands import app
+from pruning_course.experiments.verify import Claim
 from pruning_course.lab.encoder import MeanPooledClassifier
 
 
@@ -37,10 +38,12 @@ def test_run_saves_the_pruned_classifier_with_its_result(own, tmp_path):
     result = call(*command)
     assert result.exit_code == 0
     count, score = result.stdout.splitlines()
-    assert count == "60 texts were read: 48 to train on and 12 to score on."
+    assert count == ("60 texts were read: 42 to train on, 6 to choose the best epoch on, and 12 to score on.")
     assert score.startswith("Micro-F1 on the validation texts is 0.")
     found = json.loads((folder / "result.json").read_text())
     assert found["status"] == "done" and found["settings"]["prune_method"] == "structured"
+    assert found["bytes"] == (folder / "model" / "model.safetensors").stat().st_size
+    assert found["seconds"]["pruned_forward"] > 0 < found["seconds"]["dense_forward"]
     assert sorted(path.name for path in folder.iterdir()) == ["model", "result.json"]
     model = load_pruned(folder / "model")
     assert model.bert.encoder.layer[1].intermediate.dense.out_features == 12
@@ -193,3 +196,17 @@ def test_without_a_model_the_courses_own_is_pruned(own, tmp_path, monkeypatch):
     finally:
         experiments.load_task.cache_clear()
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+@pytest.mark.parametrize(("measured", "code", "mark"), [(0.885, 0, "ok"), (0.85, 1, "NO")])
+def test_verify_puts_the_numbers_of_this_machine_next_to_ours(monkeypatch, measured, code, mark):
+    claims = (Claim("F1, dense", "00", 0.88, 0.01), Claim("perplexity", "05", 27.0, 1.0))
+    monkeypatch.setattr(verify, "CLAIMS", claims)
+    monkeypatch.setattr(verify, "_measure", lambda: iter([measured, 26.5]))
+    result = call("verify")
+    assert result.exit_code == code
+    rows = result.stdout.splitlines()
+    assert rows[1].split() == [mark, f"{measured}", "0.88", "0.01", "F1,", "dense", "(00)"]
+    assert rows[2].startswith("ok ") and rows[2].endswith("perplexity (05)")
+    last = {0: "All 2 numbers are what the course says.", 1: "1 of 2 numbers differ from the course; please report all"}
+    assert rows[-1].startswith(last[code])

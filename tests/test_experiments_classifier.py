@@ -87,7 +87,7 @@ def test_texts_are_cut_to_what_the_model_can_take(tmp_path, own, family, positio
     rows = [*texts(30), ("eye " * 600, "eye"), ("ear " * 599, "ear"), ("bone " * 598, "bone")]
     data = save_csv(tmp_path / "texts.csv", rows)
     task = load_task(Source(save_classifier(tmp_path / "model", family, max_position_embeddings=positions), data))
-    batches = task.train_batches(99, seed=0) + task.validation_batches()
+    batches = task.draw_batches(99, seed=0) + task.batches("validation")
     model = task.make_model()
     for batch in batches:
         model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
