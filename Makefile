@@ -11,7 +11,7 @@ BIN := .venv/bin
 
 export TORCH_INDEX
 
-.PHONY: help setup course test unit test-oldest test-newest notebooks assignment lab badges bench sweep timings lint doctor clean
+.PHONY: help setup course test unit test-oldest test-newest notebooks assignment lab badges bench sweep verify timings lint doctor clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,9 +50,13 @@ badges: _python ## point every launch badge to REPO=owner/name TAG=v1
 bench: setup ## measure against other libraries, side by side
 	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
 
-sweep: setup ## the lecture's experiments into results/sweep, about 80 minutes; goes on where it was stopped
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course sweep
+sweep: setup ## the course's experiments into results/sweep, about two hours; goes on where it was stopped
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course sweep --jobs 2
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course shapes --output results/shapes.csv
 	$(BIN)/python -m pruning_course report results/sweep
+
+verify: setup ## measure ten numbers of the course on this machine and compare them with ours, about two minutes
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pruning_course verify
 
 timings: _python ## measure seconds and memory of each notebook, with all threads and with one, into docs/timings.md
 	$(COURSE) timings
