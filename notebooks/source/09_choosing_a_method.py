@@ -112,12 +112,11 @@ experiments = read_grid()
 results = read_results()
 for name, runs in experiments.items():
     print(f"{name:9} {len(runs):3} runs, {len({run.seed for run in runs})} seeds")
-wanted = {run.name for runs in experiments.values() for run in runs}
-print("all of them are there:", wanted == set(results["run"]))
+assert {run.name for runs in experiments.values() for run in runs} == set(results["run"])
 
 # %% [markdown]
 # From here on everything is read off these runs, on two cores with one trained model. Run `make sweep` yourself if you doubt
-# them, and read yours with `read_results("results/sweep")`. A seed draws the training texts, their order and the dropout.
+# them, and read yours with `read_results("results/sweep")`. A seed draws the training texts and their order.
 #
 # First three that need no comparison of methods. A tenth of the original rate, 256 texts, as in the lecture's recipe.
 
@@ -170,11 +169,8 @@ show(
 # other: with so little training a seed changes little.
 
 # %%
-f1 = {x: of("layers").groupby("prune_layers")["micro_f1"].mean()[x] for x in ("all", "encoder", "attention", "ffn")}
-gone = of("layers").groupby("prune_layers")["of_all"].mean()
-print("gone of all parameters:", *(f"{x} {gone[x]:.0%}" for x in ("attention", "ffn", "encoder", "all")))
-print("half of the FFN and half of the attention end within 0.005:", abs(f1["attention"] - f1["ffn"]) < 0.005)
-print("with the classifier on top or without, within 0.005:        ", abs(f1["encoder"] - f1["all"]) < 0.005)
+layers = of("layers").groupby("prune_layers")[["of_all", "micro_f1"]].mean()
+layers.loc[["attention", "ffn", "encoder", "all"]].round(3)
 
 # %% [markdown]
 # The FFN has twice as many weights as the attention, and half of it costs the same: it is the better place to prune, as the lecture
@@ -182,13 +178,11 @@ print("with the classifier on top or without, within 0.005:        ", abs(f1["en
 # 8 points (02).
 
 # %%
-epochs = of("epochs").groupby("fine_tune_epochs")["micro_f1"]
-print("from epoch 1 to 3 the F1 gains more than 0.02:     ", epochs.mean()[3] - epochs.mean()[1] > 0.02)
-print("the worst seed with 10 epochs beats the best with 5:", epochs.min()[10] > epochs.max()[5])
+of("epochs").groupby("fine_tune_epochs")["micro_f1"].agg(["mean", "min", "max"]).round(3)
 
 # %% [markdown]
-# Five more epochs over the same 256 texts gain nothing that the seeds do not blur.
-#
+# Five more epochs over the same 256 texts gain less than the seeds differ. The rate is constant and the best epoch is kept, so a run of ten
+# epochs begins like one of five and cannot end below it: that the F1 does not fall is no result.
 #
 # ## Which method?
 #
@@ -204,6 +198,9 @@ print("the worst seed with 10 epochs beats the best with 5:", epochs.min()[10] >
 
 # %%
 results = results.assign(label=results["prune_method"] + (", " + results["importance"]).fillna(""))
+# Time depends on the shape of a model, not on how it was chosen: all measurements of one shape count together.
+shape = results["prune_sparsity"].where(results["prune_method"] == "structured", 0)
+results["speed_up"] = results.groupby(shape)["speed_up"].transform("median")
 LABELS = ("magnitude", "gradual", "wanda", "structured, norm", "structured, gradient")
 LOOK = {label: {"color": COLOURS[i], "marker": MARKERS[i]} for i, label in enumerate(LABELS)}
 
@@ -250,11 +247,12 @@ print("Wanda minus magnitude:          ", *(at["wanda"] - at["magnitude"]).round
 # Half of the neurons is not half of the weights, so compare where about as much is gone, 22 and 24% of all parameters:
 
 # %%
-neurons, weights = at["structured, gradient"][0.7], at["magnitude"][0.5]
-print("70% of the neurons, by the gradient, keep more F1 than 50% of the weights, by magnitude:", neurons > weights)
+print(f"70% of the neurons, chosen by gradient: {at['structured, gradient'][0.7]:.3f}")
+print(f"50% of the weights, by magnitude: {at['magnitude'][0.5]:.3f}; by Wanda: {at['wanda'][0.5]:.3f}")
 
 # %% [markdown]
-# Single weights are the finer choice, and lose to whole neurons that were chosen with data. Within *one* method the choice of the score moves more than any line of the lecture's table. Wanda's lead grows from nothing at 30% to 0.3 at 70%.
+# Neurons that were chosen with data keep a little more than single weights that were chosen by magnitude, and less than single weights that were chosen with
+# data, too (Wanda). Within *one* method the choice of the score moves more than any line of the lecture's table. Wanda's lead over magnitude grows from nothing at 30% to 0.3 at 70%.
 # (A part of it is the row: 05 compares both scores in the row.)
 #
 # ### Predict
@@ -293,8 +291,8 @@ print("dense:", round(dense_f1, 3), "and trained as long:", *control.round(3))
 print("mean change:", round(control.mean() - dense_f1, 3))
 
 # %% [markdown]
-# The training itself costs one to two points, with no weight pruned. A likely reason: it starts at a high rate again, and stops before the rate
-# has come down. Against this control the picture is another one:
+# The training itself costs one to two points, with no weight pruned. Its rate is high and constant, so it ends far from where a falling rate
+# would. This is a statement about this recipe and not about fine-tuning. Measured against this control, the picture changes:
 
 # %%
 against = (after - control.mean()).unstack().loc[list(LABELS)]
@@ -306,7 +304,7 @@ for share in (0.3, 0.5, 0.7):
 # Up to 50% of the weights, or of the neurons, all but one end within 0.01 of what the training alone gives. At 70% none of them does.
 #
 # > **The lecture says:** "Always fine-tune after pruning!"
-# > **Measured:** at 30% it gains nothing where the choice was good; at 70% it brings back up to 0.4; on the dense model it costs 0.016.
+# > **Measured:** with this constant rate, at 30% it gains nothing where the choice was good; at 70% it brings back up to 0.4; on the dense model it costs 0.016.
 # > **True:** train if something is lost, and measure before and after. A short training on few texts has a price of its own.
 #
 # ### Noise or not?
@@ -371,7 +369,7 @@ for label in LABELS:
         "needs": NEEDS[label],
         "F1, untrained": spread(at_once["micro_f1"]),
         "F1, trained": spread(half["micro_f1"]),
-        "seconds to choose": f"{half['pruning_seconds'].median():.1f}",
+        "seconds to choose": "while training" if label == "gradual" else f"{half['pruning_seconds'].median():.1f}",
         "work left": f"{half['work'].mean():.0%}",
         "times as fast": f"{half['speed_up'].median():.1f}",
     }
@@ -470,8 +468,8 @@ print(
 )
 print(f"F1 {100 * fastest['micro_f1'] / dense_f1:.0f}%")
 same_size = masks.query("label == 'wanda' and prune_sparsity == 0.5").iloc[0]
-print(f"Wanda at 50%, as a file: {same_size['file']:.0f}%, and its F1 is higher by 0.02:", end=" ")
-print(bool(same_size["micro_f1"] - fastest["micro_f1"] > 0.02))
+ahead = same_size["micro_f1"] - fastest["micro_f1"]
+print(f"Wanda at 50%, as a file: {same_size['file']:.0f}%, and its F1 is higher by {ahead:.3f}")
 
 # %% [markdown]
 # Both models make a file of the same size. As a file, single weights keep more F1 than neurons. In work and time a masked model *is* the
@@ -506,7 +504,7 @@ def cheapest(cost="time", training="two epochs", loss=0.03):
 show(cheapest(), alt="F1 against time, with a dotted line at the F1 that is still good enough, and one model circled.")
 
 # %% [markdown]
-# With a loss of at most 0.03, the model with half of its neurons, chosen by the gradient, takes least time: 65% of the dense model's.
+# With a loss of at most 0.03, the model with half of its neurons, chosen by the gradient, takes least time: 70% of the dense model's.
 
 # %%
 from pruning_course.teaching.widgets import explore
@@ -578,13 +576,9 @@ show(
 # 0.88. Three branches hang on a difference that is larger than noise, and one on its absence:
 
 # %%
-best = {name: f1_of(name, "wanda", 0.7) - f1_of(name, "magnitude", 0.7) for name in ("untrained", "method")}
-print("speed: only cut models take less time:        ", masks["time"].min() > 95 and cut["time"].max() < 95)
-print("no training: Wanda ahead at 50% and 70%:      ", (at["wanda"] - at["magnitude"]).loc[[0.5, 0.7]].min() > 0.05)
-print("training, 70%: Wanda ahead by 0.03 or more:   ", best["method"] > 0.03)
-print(
-    "training, 30 and 50%: magnitude within 0.01:  ", (after["wanda"] - after["magnitude"]).iloc[:2].abs().max() < 0.01
-)
+print(f"time in % of dense: masked models {masks['time'].min():.0f}, cut models at most {cut['time'].max():.0f}")
+leads = {"untrained": at["wanda"] - at["magnitude"], "trained": after["wanda"] - after["magnitude"]}
+pd.DataFrame(leads).set_axis(["30%", "50%", "70%"]).round(3).T  # Wanda minus magnitude
 
 # %% [markdown]
 # At a tie take what is simplest: magnitude needs no text, no labels and no schedule. Gradual pruning is on no leaf. In these runs it was
@@ -606,7 +600,7 @@ def lectures_factory(model, method, target_sparsity, **kwargs):
 try:
     lectures_factory(lab.load_dense(), "magnitude", 0.5, schedule="cubic")
 except TypeError as error:
-    print("the lecture's:", "unexpected keyword argument 'schedule'" in str(error))
+    print("the lecture's:", str(error).split(".")[-1])
 
 # %% [markdown]
 # An error, but of a class that the caller never named, and it does not say what would be right.
