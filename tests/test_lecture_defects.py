@@ -82,15 +82,27 @@ def test_S14_sparsity_is_that_of_the_selected_layers_and_comes_from_masks():
     assert set(pruner.get_sparsity()["per_layer"]) == set(pruner.layers)
 
 
-@pytest.mark.parametrize("family", ["distilbert", "roberta", "gpt2", "llama"])
-def test_S15_layers_are_found_by_family_and_not_by_berts_names(family):
+def find_by_words(model, part):
+    """The lecture's filter, word for word."""
+    names = [name.lower() for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if part == "attention":
+        return [name for name in names if any(x in name for x in ["query", "key", "value", "attention"])]
+    return [name for name in names if "intermediate" in name or ("output" in name and "attention" not in name)]
+
+
+@pytest.mark.parametrize(
+    ("family", "attention", "ffn"),  # by words, by family
+    [
+        ("bert", (8, 8), (4, 4)),
+        ("distilbert", (8, 8), (0, 4)),
+        ("gpt2", (0, 4), (0, 4)),
+        ("llama", (0, 8), (0, 6)),
+    ],
+)
+def test_S15_layers_are_found_by_family_and_not_by_berts_names(family, attention, ffn):
     model = make(family)
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if family != "roberta":
-        by_bert_names = [n for n in names if "attention.self" in n or "attention.output" in n]
-        assert by_bert_names == []  # a silent nothing
-    attention = prunable_layers(model, "attention")
-    assert len(attention) == {"distilbert": 8, "roberta": 8, "gpt2": 4, "llama": 8}[family]
+    assert (len(find_by_words(model, "attention")), len(prunable_layers(model, "attention"))) == attention
+    assert (len(find_by_words(model, "ffn")), len(prunable_layers(model, "ffn"))) == ffn
     encoder = prunable_layers(model, "encoder")
     assert not any(word in name for name in encoder for word in ("classifier", "pooler", "lm_head"))
 
@@ -102,6 +114,7 @@ def test_S15_attention_is_not_every_name_with_key_in_it():
             self.bert = make("bert").bert
             self.keyword_head = nn.Linear(16, 2)
 
+    assert "keyword_head" in find_by_words(WithKeys(), "attention")
     assert "keyword_head" not in prunable_layers(WithKeys(), "attention")
 
 

@@ -176,7 +176,8 @@ my_guess = {"with a sibling": None, "F1 gained": None}
 # %%
 from pruning_course.lab.phenotypes import split_at_random
 
-splits = {"siblings together": data.split, "at random": split_at_random(len(data.texts))}
+splits = {"siblings together": data.split}
+splits |= {f"at random, draw {seed}": split_at_random(len(data.texts), seed=seed) for seed in range(3)}
 for name, split in splits.items():
     trained = {data.groups[row] for row in split["train"]}
     known = sum(data.groups[row] in trained for row in split["validation"]) / len(split["validation"])
@@ -204,10 +205,10 @@ from pruning_course.teaching.about import about
 simple = {name: simple_f1(split) for name, split in splits.items()}
 for name, f1 in simple.items():
     print(f"{name}: micro-F1 {about(f1, '.3f')}")
-assert simple["at random"] - simple["siblings together"] > 0.04
+assert all(simple[f"at random, draw {seed}"] - simple["siblings together"] > 0.04 for seed in range(3))
 
 # %% [markdown]
-# The classifier and the number of texts are the same, but the random split shows an F1 that is 0.07 higher, although the classifier has
+# The classifier and the number of texts are the same, but each random split shows an F1 that is at least 0.06 higher, although the classifier has
 # learned nothing more. All numbers of the course come from the split that keeps siblings together. It has four parts:
 
 # %%
@@ -273,7 +274,7 @@ assert abs(by_hand - by_library) < 1e-6
 
 # %%
 words = lab.load_tokenizer()("An abnormally slow heart rate during sleep.", return_tensors="pt")
-answer = model(words["input_ids"], words["attention_mask"]).logits.sigmoid()[0]
+answer = model(words["input_ids"], words["attention_mask"]).logits.sigmoid()[0].detach()
 order = answer.argsort().tolist()
 figure, axes = new_figure(height=3)
 axes.barh([data.label_names[i] for i in order], answer[order].tolist(), color=COLOURS[0])
