@@ -12,7 +12,16 @@ from torch import nn
 from torch.nn.utils import prune
 from transformers import BertConfig, BertModel
 
-from pruning_course import MagnitudePruner, Masks, incremental_fraction, keep_globally, prunable_layers, sparsity_report
+from pruning_course import (
+    MagnitudePruner,
+    Masks,
+    incremental_fraction,
+    keep_globally,
+    keep_per_row,
+    keep_per_tensor,
+    prunable_layers,
+    sparsity_report,
+)
 from pruning_course.models import tied_layers
 
 TEN = torch.tensor([0.8, -0.05, 0.3, 0.01, -0.6, 0.02, 0.9, -0.03, 0.15, -0.7])
@@ -136,6 +145,12 @@ def test_S18_global_magnitude_ignores_scale_and_can_remove_a_layer():
     assert keep["one"].tolist() == [True, False, False, False, False] and keep["two"].all()
     # The same function, with layer one divided by 10 and layer two multiplied by 10, is pruned otherwise.
     assert not keep_globally({"one": one / 10, "two": two * 10}, 0.5)["one"].any()
+    # One factor for each channel deceives the local comparisons, too, but not Wanda's.
+    weight, inputs = torch.rand(4, 6) + 0.5, torch.rand(9, 6)
+    factors = torch.tensor([20.0, 1 / 20]).repeat(3)
+    assert keep_per_row({"w": weight * factors}, 0.5)["w"].equal((factors > 1).expand(4, 6))
+    assert keep_per_tensor({"w": weight * factors}, 0.5)["w"].equal((factors > 1).expand(4, 6))
+    torch.testing.assert_close(weight * factors * (inputs / factors).norm(dim=0), weight * inputs.norm(dim=0))
     model = nn.Sequential(nn.Linear(5, 5, bias=False), nn.Linear(5, 5, bias=False))
     model[0].weight.data /= 100
     guarded = MagnitudePruner(model, 0.5, max_layer_sparsity=0.8)
