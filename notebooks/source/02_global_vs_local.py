@@ -172,8 +172,8 @@ for name in ("one", "two"):
 #
 # ## Three comparisons on the real classifier
 #
-# A pruned model is judged on validation texts it was not trained on. First the baselines: the dense model, and a fixed answer that looks at no text. Then the same scores, `abs(w)`, are selected in
-# three ways. As a control, the same share of each layer is drawn at random. `undo` gives the dense model back bit for bit, so one
+# A pruned model is judged on validation texts it was not trained on. First the baselines: the dense model, and a fixed answer that looks
+# at no text. Then the same scores, `abs(w)`, are selected in three ways. As a control, the same share of each layer is drawn at random. `undo` gives the dense model back bit for bit, so one
 # model is enough.
 
 # %%
@@ -403,7 +403,7 @@ show(figure, alt="F1 at 50%: rescaled layers ruin only the global comparison, re
 # too: it removes the rows of the value layer that were divided by 20, and the columns of the next layer that were multiplied by 1/20, so almost
 # every channel loses one of its two ends. Per row suffers less, because a row of the value layer has one factor; but the columns of the
 # next layer differ. No comparison of magnitudes alone is safe. Wanda multiplies each weight by the size of its input, where such a factor cancels:
-# compared within a row, its masks do not change at all ([lesson 05](05_wanda.ipynb)).
+# compared within a row, its masks do not change ([lesson 05](05_wanda.ipynb)).
 #
 # > **The lecture says** (S18): "RECOMMENDATION: Use global_pruning=True".
 # > **Measured:** as trained, global equals per layer at 50% and is ahead of it by about 0.1 at 60 and 70%; per row is ahead of both. After
