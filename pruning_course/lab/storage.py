@@ -22,7 +22,7 @@ def csr(matrix: Tensor, index: torch.dtype = torch.int32) -> Tensor:
         warnings.filterwarnings("ignore", message="Sparse CSR")
         wide = matrix.to_sparse_csr()
         starts, columns = (part.to(index) for part in (wide.crow_indices(), wide.col_indices()))
-        return torch.sparse_csr_tensor(starts, columns, wide.values(), size=matrix.shape)
+        return torch.sparse_csr_tensor(starts, columns, wide.values(), size=matrix.shape, check_invariants=True)
 
 
 def count_bytes(matrix: Tensor) -> int:
