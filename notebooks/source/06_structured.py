@@ -176,7 +176,7 @@ share, cosine = constant_parts(dense, batch)  # each (blocks, heads)
 figure, axes = new_figure(height=2.4)
 axes.plot(share, linestyle="", marker="o", color=COLOURS[0], alpha=0.7)
 axes.axhline(1, color="black", linestyle="--", linewidth=1)
-axes.set(xlabel="block", ylabel="length of the constant part,\nwhole output = 1", ylim=(0, None))
+axes.set(xlabel="block", ylabel="length of constant,\nwhole output = 1", ylim=(0, None))
 axes.set_title("The value bias is large in the first block and small in the last")
 show(figure, alt="Twelve points for each of six blocks: in the first block up to 1.25, in the last below 0.2.")
 
@@ -384,6 +384,7 @@ def importance(structure, by, start=0):
     pruner = StructuredPruner(dense, structure=structure, importance=by)
     if by == "gradient":
         pruner.calibrate(lab.load_batches("train", 16)[start::24], num_samples=256)
+        lab.free_memory()  # that of the backward passes
     return dict(enumerate(pruner.scores().values()))
 
 
@@ -709,7 +710,7 @@ for way in time:
     right.plot(size.index, size[way], label=way)
 left.set(ylabel="time, dense = 1", xlabel="sparsity", ylim=(0, None), title="Time of a product, one thread")
 right.set(ylabel="bytes, dense = 1", xlabel="sparsity", ylim=(0, None), title="Bytes of the same tensors")
-right.legend(loc="lower left", fontsize=8)
+left.legend(loc="upper right", fontsize=8)
 show(
     figure,
     alt="Time and bytes against sparsity: zeros are flat, fewer neurons falls at once, CSR starts high and falls.",
