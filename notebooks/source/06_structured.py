@@ -180,6 +180,9 @@ axes.set(xlabel="block", ylabel="length of constant,\nwhole output = 1", ylim=(0
 axes.set_title("The value bias is large in the first block and small in the last")
 show(figure, alt="Twelve points for each of six blocks: in the first block up to 1.25, in the last below 0.2.")
 
+# %% [markdown]
+# Each point is a head. The constant part is large in the first block and small in the last.
+
 # %%
 block, head = divmod(int(share.argmax()), 12)
 assert share[0].median() > 0.3 and share[5].max() < 0.2 and share.max() > 1 and cosine[block, head] < -0.3
@@ -193,7 +196,7 @@ print(
 )
 
 # %% [markdown]
-# Each point is a head. How can a part be longer than the whole? The whole output is the constant vector plus a rest that differs
+# How can a part be longer than the whole? The whole output is the constant vector plus a rest that differs
 # from token to token. In this head the rest points against the constant, which the negative cosine says. The two partly cancel, so
 # their sum is shorter than the constant alone.
 #
@@ -714,9 +717,9 @@ show(
 
 # %% [markdown]
 # Both tables and both figures show the same four tensors as shares of the dense one. Zeros alone save nothing. CSR is as small as
-# dense at 50% with int32 and at 67% with int64, because 8 and 12 bytes a non-zero stand against 4 bytes for every weight. The width
-# of the index hardly matters for the time: both are as fast as dense near 70% on the machine that made this page. A layer with fewer
-# neurons is smaller and faster from the start.
+# dense at 50% with int32 and at 67% with int64, because 8 and 12 bytes a non-zero stand against 4 bytes for every weight. For the
+# time the width of the index matters little: CSR becomes as fast as dense between 70% and 80% with either. Where exactly depends on
+# the machine and on how busy it is. A layer with fewer neurons is smaller and faster from the start.
 #
 # Even at 99% sparsity, the speed depends on which multiplication routine is called. `weight @ x` with the sparse matrix on the left
 # is the fast one; a layer that is simply given a CSR weight, `linear(x, weight)`, takes another path:
@@ -745,7 +748,7 @@ print("kept of each four:", two_of_four.view(3072, 192, 4).sum(-1).unique().toli
 # %% [markdown]
 # > **The lecture says** (S16, S20): pruning makes a model 30-70% smaller; standard GPUs cannot skip zeros.
 # > **Measured:** zeros in a dense matrix save neither bytes nor time. CSR saves bytes from 50% zeros on with int32 indices, from 67%
-# > with torch's int64, and time, on one thread of a CPU, from about 70%.
+# > with torch's int64. On one thread of a CPU it saves time from somewhere between 70% and 80% on, with either.
 # > **True:** arbitrary zeros pay at high sparsity only, and only in a sparse format. 2:4 is the exception that the lecture
 # > leaves out: a standard GPU does skip those. Whether it gains depends on the shapes; with a batch of one it was measured *slower*
 # > ([pytorch 111339](https://github.com/pytorch/pytorch/issues/111339)). Smaller matrices pay on every machine.
@@ -812,7 +815,7 @@ print("MB on disk:", *(f"{name} {size / 1e6:.1f}" for name, size in sizes.items(
 # <details><summary>Answer</summary>
 #
 # With int32 columns it is a little smaller: 40% of the weights at 8 bytes instead of all at 4, which is 80%. With torch's int64
-# columns it is larger: 12 bytes a weight, 120%. It is not faster with either: the break-even on our CPU lies near 70%.
+# columns it is larger: 12 bytes a weight, 120%. It is not faster with either: the break-even on our CPU lies above 70%.
 #
 # </details>
 #

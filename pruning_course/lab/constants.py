@@ -1,6 +1,6 @@
 """What attention heads contribute whatever they read: their value bias, multiplied by the output layer."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,10 @@ def constant_parts(model: MeanPooledClassifier, batch: Batch) -> ConstantParts:
     constant part. Only real tokens of `batch` are counted.
     """
     real, found, hooks = batch["attention_mask"].bool(), [], []
-    for block in model.bert.encoder.layer:
+    blocks: Any = model.bert.encoder.layer
+    for block in blocks:
 
-        def record(_: nn.Module, args: tuple[Tensor, ...], attention: nn.Module = block.attention) -> None:
+        def record(_: nn.Module, args: tuple[Tensor, ...], attention: Any = block.attention) -> None:
             found.append(_compare(attention, args[0][real]))
 
         hooks.append(block.attention.output.dense.register_forward_pre_hook(record))
@@ -42,7 +43,7 @@ def constant_parts(model: MeanPooledClassifier, batch: Batch) -> ConstantParts:
     return ConstantParts(torch.stack(shares), torch.stack(cosines))
 
 
-def _compare(attention: nn.Module, given: Tensor) -> tuple[Tensor, Tensor]:
+def _compare(attention: Any, given: Tensor) -> tuple[Tensor, Tensor]:
     """The share and the cosine of each head; `given` is what enters the output layer, (tokens, hidden)."""
     value, output = attention.self.value, attention.output.dense
     heads = attention.self.num_attention_heads

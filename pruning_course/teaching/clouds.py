@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from .figures import COLOURS, HATCHES, MARKERS
+from pruning_course.lab.colours import COLOURS
+
+from .figures import HATCHES, MARKERS
 
 GREY = "#777777"  # what is drawn at random
 STEPS = (0.0, 0.12, -0.12, 0.06, -0.06, 0.18, -0.18)  # how far points are moved sideways, so that all can be seen

@@ -33,7 +33,7 @@ def draw_matrix(
             axes.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=colour, fontsize=9)
             goes = row in removed_rows or column in removed_columns
             if goes or (removed is not None and removed[row, column]):
-                frame = {"fill": False, "edgecolor": "red", "hatch": "//", "linewidth": 0}
+                frame: dict[str, Any] = {"fill": False, "edgecolor": "red", "hatch": "//", "linewidth": 0}
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **frame))
     axes.grid(False)
     axes.set(**{"xticks": [], "yticks": [], **labels})
