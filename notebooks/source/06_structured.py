@@ -475,7 +475,7 @@ about(pd.DataFrame(curves, index=[f"{share:.0%} removed" for share in shares]).T
 # dominates, the other heads of that block look small, and more than half of them go.
 #
 # Is that luck, of the texts or of these heads? We weigh with three other samples of training texts, and let twenty draws choose at
-# random. We sort the draws by one question: did head 7 of block 5 stay?
+# random. We sort the draws by one question: did head 7 of block 5, written 5.7, stay?
 
 
 # %%
@@ -718,7 +718,7 @@ show(
 # %% [markdown]
 # Both tables and both figures show the same four tensors as shares of the dense one. Zeros alone save nothing. CSR is as small as
 # dense at 50% with int32 and at 67% with int64, because 8 and 12 bytes a non-zero stand against 4 bytes for every weight. For the
-# time the width of the index matters little: CSR becomes as fast as dense between 70% and 80% with either. Where exactly depends on
+# time the width of the index matters less: CSR becomes as fast as dense between 70% and 80% with either. Where exactly depends on
 # the machine and on how busy it is. A layer with fewer neurons is smaller and faster from the start.
 #
 # Even at 99% sparsity, the speed depends on which multiplication routine is called. `weight @ x` with the sparse matrix on the left
