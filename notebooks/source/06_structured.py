@@ -411,6 +411,10 @@ def draw_heads(importance="gradient", removed=0.5, across_blocks=False):
 for name in ("norm", "gradient"):
     show(draw_heads(name), alt=f"Six blocks by twelve heads, importance by {name}, six hatched in each row.")
 
+# %% [markdown]
+# One square is one head. By norm the heads hardly differ, so that small differences decide. By gradient a few heads matter, and one
+# of them far more than all others. What do the three scores do with it?
+
 # %%
 block, head = divmod(int(torch.stack(list(scores["gradient"].values())).argmax()), 12)
 print(f"the most important head by gradient: block {block}, head {head}")
@@ -420,16 +424,14 @@ for name, found in scores.items():
     kept = "kept" if keep_per_tensor(found, 0.5)[5][7] else "removed"
     print(f"by {name:10} it is number {about(place, '.0f')} of 12 in its block, and is {kept}")
 
-# %% [markdown]
-# One square is one head. By norm the heads hardly differ, so that small differences decide. By gradient a few heads matter, and
-# most of all head 7 of the last block. Both norms remove it.
-
 # %%
 from pruning_course.teaching.widgets import explore
 
 explore(draw_heads, importance=list(scores), removed=(0.0, 0.9, 0.05), across_blocks=False)
 
 # %% [markdown]
+# Both norms remove the head that matters most.
+#
 # ### Predict
 #
 # We remove half of the heads. The dense model's F1 is near 0.86. What is it after each of the three ways?
