@@ -421,6 +421,7 @@ print("by tensor, the poorest keeps", about(poorest, ".0f"), "and the richest", 
 # %%
 from pruning_course import prunable_layers
 
+model = None  # two models are too much for a small machine
 model, tokenizer = lab.load_language_model()
 layers = prunable_layers(model, "encoder")  # the blocks, also in a decoder; not the embedding table
 weights = sum(layer.weight.numel() for layer in layers.values())
@@ -502,18 +503,21 @@ def perplexity_after(keep):
 
 
 # %%
+prompt = "The heart is an organ that"
+sentences = {"dense": lab.complete(model, tokenizer, prompt, tokens=16)}
 table = {"dense": dense}
 for name, score in SCORES.items():
     with saved.pruned(keep_per_row(score, 0.5)):
         table[name] = {"definitions": perplexity(), "help pages": perplexity(help_pages)}
+        sentences[name] = lab.complete(model, tokenizer, prompt, tokens=16)
 table["magnitude / Wanda"] = {text: table["magnitude"][text] / table["Wanda"][text] for text in dense}
 assert min(table["magnitude / Wanda"].values()) > 3
 about(pd.DataFrame(table).T, ".1f")
 
 # %%
-by_chance = [perplexity_after(keep_per_row(scores.random(layers, seed), 0.5)) for seed in (1, 2, 3)]
+by_chance = [perplexity_after(keep_per_row(scores.random(layers, seed), 0.5)) for seed in (1, 2)]
 assert min(by_chance) > 49_152
-print("random, three draws:", *(about(found, ".0e") for found in by_chance))
+print("random, two draws:", *(about(found, ".0e") for found in by_chance))
 
 # %% [markdown]
 # The table removes the same number of weights in each row, so only the score differs. On the definitions magnitude's perplexity is about
@@ -522,11 +526,8 @@ print("random, three draws:", *(about(found, ".0e") for found in by_chance))
 # knows a lot about which weights can go. The same sentence, continued by the likeliest next token again and again:
 
 # %% tags=["nbval-ignore-output"] nbval_reason="two nearly equal tokens may change places between processors"
-prompt = "The heart is an organ that"
-print(f"dense: {lab.complete(model, tokenizer, prompt, tokens=16)}")
-for name, score in SCORES.items():
-    with saved.pruned(keep_per_row(score, 0.5)):
-        print(f"{name}: {lab.complete(model, tokenizer, prompt, tokens=16)}")
+for name, sentence in sentences.items():
+    print(f"{name}: {sentence}")
 
 # %% [markdown]
 # ### From 20% to 60%
@@ -611,7 +612,10 @@ print("the row takes off: magnitude", about(saves["magnitude"], ".0%"), " Wanda"
 about(groups, ".1f")
 
 # %% [markdown]
-# TODO-GROUPS
+# The group first, with the score fixed: comparing in the row instead of the tensor takes a third off magnitude's perplexity and a sixth off
+# Wanda's. The score, with the group fixed, makes a factor of seven in the row and nine in the tensor: it decides. The tighter the
+# pattern, the fewer ways there are to choose, and the higher the perplexity. Magnitude suffers more from a pattern, so there the factor is
+# larger still.
 #
 # ## Which settings matter?
 #
@@ -655,10 +659,10 @@ def sequential(windows):
 
 
 # %%
-settings = {"4 windows": [wanda_after(draw(4, seed)) for seed in range(3)]}
-settings["1 window"] = [wanda_after(draw(1, seed)) for seed in range(4)]
-settings["1 window, L1"] = [wanda_after(draw(1, seed), norm="l1") for seed in range(4)]
-settings["1 window, sequential"] = [sequential(draw(1, seed)) for seed in range(4)]
+settings = {"4 windows": [wanda_after(draw(4, seed)) for seed in range(2)]}
+settings["1 window"] = [wanda_after(draw(1, seed)) for seed in range(3)]
+settings["1 window, L1"] = [wanda_after(draw(1, seed), norm="l1") for seed in range(3)]
+settings["1 window, sequential"] = [sequential(draw(1, seed)) for seed in range(3)]
 
 # %%
 lines = {"dense": dense["definitions"], "magnitude": half["magnitude"]["in the row"]}
@@ -670,22 +674,22 @@ show(
 )
 
 # %% [markdown]
-# Small dots are draws of windows, the large dot is their mean. TODO
+# Small dots are draws of windows, the large dot is their mean. On this axis, from the dense model to magnitude, the settings of Wanda hardly
+# differ, and the draws lie on top of each other. In numbers, against L2 on the same window:
 
 # %%
 from pruning_course.teaching.paired import paired
 
 one_window = pd.DataFrame({name: settings[name] for name in settings if name != "4 windows"})
-found = paired(one_window, against="1 window")
-assert found["mean difference"].abs().max() < 8
-print(
-    "4 windows minus 1 window, means:",
-    about(pd.Series(settings["4 windows"]).mean() - one_window["1 window"].mean(), ".1f"),
-)
-about(found, ".1f")
+differences = paired(one_window, against="1 window")
+assert differences["mean difference"].abs().max() < 8
+assert one_window.max().max() < half["magnitude"]["in the row"] / 2
+about(differences, "+.1f")
 
 # %% [markdown]
-# TODO-SETTINGS
+# The last column is the smallest mean difference that three pairs could have told from zero. A mean that is smaller in size may be chance, so
+# we cannot say that L1 or the sequential mode is better or worse here; we can say that neither changes the perplexity by more than a
+# few points of about 42, where magnitude has 292. One window is enough for nearly all of the gain.
 #
 # ## When does it pay?
 #
@@ -702,15 +706,16 @@ norms = input_norms(model, layers, lab.load_batches("train")[::12], num_samples=
 # %% [markdown]
 # ### Predict
 #
-# 50%, 60% and 70% of the six blocks: how many points of F1 does Wanda gain over magnitude, compared in the same group?
+# 50% and 70% of the six blocks: how many points of F1 does Wanda gain over magnitude, compared in the same group?
 
 # %%
-my_guess = {0.5: None, 0.6: None, 0.7: None}
+my_guess = {0.5: None, 0.7: None}
 
 
 # %%
 saved = lab.SavedWeights(layers)
-SCORES = {"random": scores.random(layers), "magnitude": scores.magnitude(layers), "Wanda": scores.wanda(layers, norms)}
+SCORES = {"magnitude": scores.magnitude(layers), "Wanda": scores.wanda(layers, norms)}
+SCORES["random"] = scores.random(layers)
 
 
 def predictions(score, share):
@@ -718,7 +723,7 @@ def predictions(score, share):
         return lab.predict(model, validation) > 0.5
 
 
-predicted = {share: {name: predictions(score, share) for name, score in SCORES.items()} for share in (0.5, 0.6, 0.7)}
+predicted = {share: {name: predictions(score, share) for name, score in SCORES.items()} for share in (0.5, 0.7)}
 
 # %%
 from sklearn.metrics import f1_score
@@ -737,9 +742,7 @@ assert gains["Wanda gains"]["50%"] < 0.08 and gains["Wanda gains"]["70%"] > 0.1
 # %%
 figure, axes = dots(f1, {"dense": dense_f1}, form=".2f")
 axes.set(xlabel="micro-F1 of 512 validation texts, no training afterwards")
-show(
-    figure, alt="Dots of F1 at 50, 60 and 70 percent: random lowest, magnitude and Wanda close at 50, far apart at 70."
-)
+show(figure, alt="Dots of F1 at 50 and 70 percent: random lowest, magnitude and Wanda close at 50, far apart at 70.")
 
 # %% [markdown]
 # Each line is one sparsity, compared within the row. How sure are the differences? We draw the 512 texts again and again, with
@@ -749,20 +752,32 @@ show(
 about(gains, ".3f")
 
 # %% [markdown]
-# TODO-CLASSIFIER
+# At 50% Wanda gains about 3 points of F1, and the interval leaves out zero. At 70% it gains about 26 points, but the model has lost a quarter of its
+# F1 (0.66 of 0.89). A random choice leaves hardly any classifier already at 50%.
 #
 # > **The lecture says** (S17): Wanda is "Best", "+3-7%".
-# > **Measured:** TODO-S17
+# > **Measured:** it depends on the model and on how much is removed. On the classifier Wanda gains 3 points of F1 at 50% and 26 at 70%. On the
+# > language model the same 50% make a factor of seven in perplexity, if both scores are compared in the row. (Magnitude in the tensor against
+# > Wanda in the row, a comparison that mixes two changes, would make it eleven.)
+# > **True:** Wanda pays where magnitude has lost much. For LLaMA-2-7B at 50% its paper reports a perplexity on WikiText of 5.12 dense, 14.89
+# > after magnitude and 6.42 after Wanda ([Sun and others, 2023](https://arxiv.org/abs/2306.11695)): a factor of 2.3. These are pruned
+# > models as they are; the authors also measure 2:4 and 4:8, other families of models, and what training afterwards brings back. What
+# > is left of the lead on our classifier after training, [lesson 09](09_choosing_a_method.ipynb) measures.
 #
 # ## What this does not show
 #
-# - Large models. TODO-LIMITS
+# - Large models. LLaMA-2-7B is 50 times as large, and there Wanda at 50% raises the perplexity by a quarter; here it doubles.
+# - The original weights. Ours were rounded to 4 bits and trained to follow instructions; a 16-bit base model has other numbers.
+# - Tasks. A perplexity that is twice as high says little about what a model can still do.
+# - Small differences between models. The perplexities are of 765 predicted tokens in three windows. Other windows move all of them; a
+#   comparison on the same windows holds better.
+# - Training afterwards, which changes every number, and in which somebody must remember the mask (lesson 07).
 #
 # ## Take home
 #
 # - Wanda's score is `abs(w)` times the norm of the input channel, over real tokens only. Within one column it changes nothing.
-# - It pays when much is removed at once and nothing is trained afterwards; at low sparsity it is as good as magnitude.
-# - A few windows of text are enough; the score matters more than the norm or the order of calibration.
+# - It pays where magnitude has lost much. At low sparsity both are as good. Compare two scores in the same group, or you measure the group.
+# - A few windows of text are enough; the score matters far more than the norm or the order of calibration.
 #
 # ## Quiz
 #
