@@ -360,18 +360,18 @@ print("compared within a row:", about(differ, ".0%"))
 
 
 # %%
-def rescaled(factors):
-    """Logits of the rescaled model, and the masks of the matrix behind the values, 50% of each row."""
+@torch.no_grad()
+def rescaled(factors):  # the logits, and the masks of the matrix after the values, 50% of each row
     model = lab.load_dense()
     attention = model.bert.encoder.layer[0].attention
     value, after = attention.self.value, {"layer": attention.output.dense}
-    value.weight.data *= factors[:, None]
-    value.bias.data *= factors
-    after["layer"].weight.data /= factors
+    value.weight *= factors[:, None]
+    value.bias *= factors
+    after["layer"].weight /= factors
     norms = input_norms(model, after, [batch], num_samples=64)
     both = {"magnitude": scores.magnitude(after), "Wanda": scores.wanda(after, norms)}
     keep = {name: keep_per_row(score, 0.5)["layer"] for name, score in both.items()}
-    return model(**batch).logits.detach(), keep
+    return model(**batch).logits, keep
 
 
 # %%
@@ -497,8 +497,9 @@ saved = lab.SavedWeights(layers)  # the dense weights wait in files, because mem
 SCORES = {"magnitude": scores.magnitude(layers), "Wanda": scores.wanda(layers, norms)}
 
 
-def perplexity_after(keep):
-    with saved.pruned(keep):
+def perplexity_after(keep, *how):
+    """Perplexity with the masks of `keep(*how)`, such as `keep_per_row(score, 0.5)`."""
+    with saved.pruned(keep(*how)):
         return perplexity()
 
 
@@ -515,7 +516,7 @@ assert min(table["magnitude / Wanda"].values()) > 3
 about(pd.DataFrame(table).T, ".1f")
 
 # %%
-by_chance = [perplexity_after(keep_per_row(scores.random(layers, seed), 0.5)) for seed in (1, 2)]
+by_chance = [perplexity_after(keep_per_row, scores.random(layers, seed), 0.5) for seed in (1, 2)]
 assert min(by_chance) > 49_152
 print("random, two draws:", *(about(found, ".0e") for found in by_chance))
 
@@ -537,7 +538,7 @@ shares = [0.2, 0.4, 0.5, 0.6]
 by_share = {name: {0.5: table[name]["definitions"]} for name in SCORES}
 for share in (0.2, 0.4, 0.6):
     for name, score in SCORES.items():
-        by_share[name][share] = perplexity_after(keep_per_row(score, share))
+        by_share[name][share] = perplexity_after(keep_per_row, score, share)
 assert by_share["Wanda"][0.4] < 0.7 * by_share["magnitude"][0.4]
 
 # %%
@@ -581,10 +582,10 @@ from pruning_course import keep_n_of_m
 half = {}
 for name, score in SCORES.items():
     half[name] = {
-        "in the tensor": perplexity_after(keep_per_tensor(score, 0.5)),
+        "in the tensor": perplexity_after(keep_per_tensor, score, 0.5),
         "in the row": by_share[name][0.5],
-        "4:8": perplexity_after(keep_n_of_m(score, 4, 8)),
-        "2:4": perplexity_after(keep_n_of_m(score, 2, 4)),
+        "4:8": perplexity_after(keep_n_of_m, score, 4, 8),
+        "2:4": perplexity_after(keep_n_of_m, score, 2, 4),
     }
 
 # %%
@@ -643,7 +644,7 @@ def draw(count, seed):
 
 def wanda_after(windows, norm="l2"):
     norms = input_norms(model, layers, windows, num_samples=len(windows), norm=norm)
-    return perplexity_after(keep_per_row(scores.wanda(layers, norms), 0.5))
+    return perplexity_after(keep_per_row, scores.wanda(layers, norms), 0.5)
 
 
 # %%
