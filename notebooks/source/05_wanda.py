@@ -311,7 +311,7 @@ about(pd.DataFrame(table).T, ".3f")
 
 # %% [markdown]
 # The first two columns are the lecture's norm, the last two `input_norms`. Padding enters every layer as a vector like any other. In the
-# extreme batch the lecture's norms become 2.5 times as large, and a tenth of the mask changes; in the ordinary batch it is still 6%. Only where texts
+# extreme batch the lecture's norms become 2.8 times as large, and more than a tenth of the mask changes; in the ordinary batch it is still 6%. Only where texts
 # are sorted by length is there too little padding to matter. Norms over the real tokens do not depend on the batch at all.
 #
 # ### A classifier's head has no tokens
@@ -446,7 +446,6 @@ print(f"zeros before any pruning: {zeros:.2%}")
 # %% [markdown]
 # A few weights of each row share the size at the border; which of them go is decided by their place. That concerns a few of 576 weights, so ties alone
 # decide little. How much the coarse values matter otherwise, this file cannot tell.
-#
 #
 # **Perplexity** says how well a model predicts a text: it is as unsure as if it had to choose among that many equally likely
 # tokens. 1 would be certain; choosing blindly from its vocabulary gives 49,152. A perplexity means nothing without the text, its split
