@@ -12,6 +12,7 @@ _HOME = {
     "Perplexity": "language_model",
     "Phenotypes": "phenotypes",
     "RunningText": "language_model",
+    "SavedWeights": "saved_weights",
     "WheelError": "wheels",
     "accuracy": "digits",
     "calibration_windows": "language_model",
