@@ -21,6 +21,7 @@ _HOME = {
     "dense_facts": "cache",
     "digit_batches": "digits",
     "evaluate": "encoder",
+    "fit_thresholds": "thresholds",
     "free_memory": "language_model",
     "load_batches": "encoder",
     "load_dense": "cache",
