@@ -159,7 +159,6 @@ show(
 # %% [markdown]
 # The three grey lines leave zero at the first step; the two black ones lie on each other, at 0. Remembering the mask helps, but is not
 # enough: the momentum from before still has to run out. Only SGD without momentum, which remembers nothing, obeys a gradient of zero.
-
 #
 # ## A bias that never learns
 #
@@ -311,7 +310,7 @@ for sparsity, low, high in zip(SPARSITIES, before, after, strict=True):
 # > **Measured:** how much is lost, and how much of it comes back, depends on the sparsity above all.
 # > **True:** there is no number to quote. Measure before, after and repaired, on texts that were not trained on.
 #
-# ### Did it learn, or did it only lose its nerve?
+# ### A worse ranking, or only lower probabilities?
 #
 # A label counts as predicted when its probability is above 0.5. So pruning can lower the F1 in two ways. The model may **rank** the texts
 # worse: those that have a label no longer get the higher probabilities. Or the ranking is still good, but all probabilities slid

@@ -1,12 +1,15 @@
 """The figures of the lesson on repair: F1 before and after training, how far weights move, rates and epochs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from .figures import COLOURS, HATCHES, MARKERS, new_figure
+from pruning_course.lab.colours import COLOURS
+
+from .figures import HATCHES, MARKERS, new_figure
 
 BEFORE, DENSE = "0.6", "black"
 
@@ -56,7 +59,7 @@ def scores_by_rate(scores: Mapping[str, Sequence[float]], dense: float, pruned: 
     """
     figure, axes = new_figure()
     for place, values in enumerate(scores.values()):
-        look = {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": ""}
+        look: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": ""}
         axes.plot([place] * len(values), values, markersize=9, **look)
         axes.text(place + 0.12, min(values), f"mean {sum(values) / len(values):.2f}")
     for value, label, colour in ((dense, "dense", DENSE), (pruned, "pruned, before training", BEFORE)):
@@ -72,11 +75,17 @@ def scores_by_epoch(
     precision: Mapping[str, Sequence[Sequence[float]]], losses: Mapping[str, Sequence[Sequence[float]]], dense: float
 ) -> Figure:
     """Left the average precision, right the training loss: a line for each run, a colour for each rate."""
-    figure, (left, right) = new_figure(1, 2, height=3)  # type: ignore[misc]  # two axes
+    figure, _ = new_figure(1, 2, height=3)
+    left, right = figure.axes
     for axes, scores in ((left, precision), (right, losses)):
         for place, (name, runs) in enumerate(scores.items()):
             for number, values in enumerate(runs):
-                look = {"color": COLOURS[place], "marker": MARKERS[place], "linewidth": 1, "markersize": 4}
+                look: dict[str, Any] = {
+                    "color": COLOURS[place],
+                    "marker": MARKERS[place],
+                    "linewidth": 1,
+                    "markersize": 4,
+                }
                 epochs = range(1, len(values) + 1)
                 axes.plot(epochs, values, label=None if number else name, **look)
                 axes.set_xticks(epochs)
