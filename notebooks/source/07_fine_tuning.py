@@ -354,7 +354,7 @@ about(scores, ".2f")
 # probabilities down, so that the model hardly said yes any more. The ranking tells how much was really learned: of the average
 # precision that the pruning cost, 16 steps bring back only a quarter.
 #
-# From here on we therefore compare runs by their average precision, and show the F1 next to it.
+# From here on we therefore compare runs by their average precision, **AP** in the tables, and show the F1 at 0.5 next to it.
 #
 # ### How far do the weights move?
 #
@@ -434,12 +434,12 @@ full_model = model  # of the last run
 # %%
 def scores_at(epoch, runs):
     return {
-        "average precision": [history.metrics[epoch]["average precision"] for history in runs],
-        "F1 at 0.5": [history.micro_f1[epoch] for history in runs],
+        "AP": [history.metrics[epoch]["average precision"] for history in runs],
+        "F1": [history.micro_f1[epoch] for history in runs],
     }
 
 
-precision = {name: scores_at(0, histories[name])["average precision"] for name in ("a tenth", "full", "full, squeezed")}
+precision = {name: scores_at(0, histories[name])["AP"] for name in ("a tenth", "full", "full, squeezed")}
 show(
     repair.scores_by_rate(precision, scores.loc["dense", "average precision"], damaged["average precision"]),
     alt="Average precision for three orders and three rates: a tenth is lowest, squeezed in the middle, full highest.",
@@ -455,14 +455,14 @@ show(
 def compare(runs, other_runs, epoch=0):
     first, second, row = scores_at(epoch, runs), scores_at(epoch, other_runs), {}
     for name in first:
-        row[name], row[f"margin of {name}"] = lab.paired_difference(first[name], second[name])
+        row[name], row[f"{name} margin"] = lab.paired_difference(first[name], second[name])
     return row
 
 
 pairs = [("a tenth", "full"), ("a tenth", "full, squeezed"), ("full, squeezed", "full")]
 rows = [compare(histories[low], histories[high]) for low, high in pairs]
 differences = pd.DataFrame(rows, index=[f"{high}, minus {low}" for low, high in pairs])
-assert (differences["average precision"] > [0.07, 0.03, 0.02]).all()
+assert (differences["AP"] > [0.07, 0.03, 0.02]).all()
 about(differences, ".3f")
 
 # %% [markdown]
@@ -500,7 +500,7 @@ show(
 rows = [compare(histories["a tenth"], histories["full"], epoch) for epoch in range(4)]
 by_epoch = pd.DataFrame(rows, index=pd.Index(range(1, 5), name="full minus a tenth, epoch"))
 full = torch.tensor(precision["full"]).mean(0)  # over the three orders
-assert by_epoch["average precision"].min() > 0.06 and full[0] > torch.tensor(precision["a tenth"])[:, 3].max()
+assert by_epoch["AP"].min() > 0.06 and full[0] > torch.tensor(precision["a tenth"])[:, 3].max()
 assert full[3] - full[1] < 0.03 and moved["full"] > 2 * moved["a tenth"]
 print("full rate, average precision after epochs 2 and 4:", about(full[1], ".2f"), about(full[3], ".2f"))
 print("median change of a surviving weight:", about(moved["a tenth"], ".1%"), "and", about(moved["full"], ".1%"))
@@ -564,7 +564,7 @@ for seed in SEEDS:
     _, history = repaired(0.7, teacher=dense, seed=seed, **SQUEEZED)
     taught.append(history)
 row = compare(histories["full, squeezed"], taught)
-assert row["average precision"] > 0
+assert row["AP"] > 0
 about(pd.DataFrame([row], index=["with a teacher, minus without"]), ".3f")
 
 # %% [markdown]
