@@ -22,6 +22,7 @@ _HOME = {
     "dense_facts": "cache",
     "digit_batches": "digits",
     "evaluate": "encoder",
+    "fit_thresholds": "thresholds",
     "free_memory": "language_model",
     "load_batches": "encoder",
     "load_dense": "cache",
@@ -32,6 +33,7 @@ _HOME = {
     "make_batches": "encoder",
     "make_mlp": "digits",
     "milliseconds": "timing",
+    "paired_difference": "pairs",
     "perplexity": "language_model",
     "predict": "encoder",
 }
