@@ -6,6 +6,7 @@ from itertools import pairwise
 from numbers import Real
 
 from pruning_course.teaching.checks.check import AS_FOUND, Answer, Case, Check, Mistake, WrongKind
+from pruning_course.teaching.checks.compare import plain
 
 
 def _shape_of(schedule: Answer) -> dict[str, bool] | None:
@@ -141,15 +142,25 @@ check_pruning_steps = Check(
     "All multiples from `start` to just before `end`, then `end`.",
 )
 
+
+def _three_digits(function: Answer) -> object:
+    """The answer to three digits, if it is a number: 0.333 is as right as a fraction."""
+    value = plain(function())
+    return round(value, 3) if isinstance(value, Real) else value
+
+
 check_forty_to_sixty = Check(
     "forty_to_sixty",
-    [Case("40% to 60%", (), 1 / 3)],
+    [Case("40% to 60%", (), 0.333)],
     [
         Mistake(lambda: 0.2, "That is a share of the original weights.", "How many of 100 are left at 40%?"),
         Mistake(lambda: 0.5, "That divides by what is gone.", "Divide by what is left."),
         Mistake(lambda: 0.6, "That is the target itself: passed as an amount it gives 76%."),
+        Mistake(lambda: 0.33, "That is rounded too much.", "Return a fraction, or three digits."),
+        Mistake(lambda: 33.333, "That is in percent.", "Return a share, from 0 to 1."),
     ],
     "Take 100 weights. How many are left, and how many of them must go?",
+    _three_digits,
     tells=False,
 )
 
