@@ -35,7 +35,7 @@ check_structured_or_not = Check(
         ),
         Mistake(
             lambda: CHOICES | {LOSS: "2:4"},
-            "Notebook 05 measures it: with half of the weights at zero the perplexity is higher in this pattern than if "
+            "Notebook 05 measures it: with half of the weights at zero, perplexity is higher in this pattern than if "
             "the zeros of a row may be anywhere.",
             "Does anything in this situation need a pattern?",
         ),
