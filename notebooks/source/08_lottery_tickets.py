@@ -317,7 +317,7 @@ about(half, ".2f")
 
 # %% [markdown]
 # With half of the weights nothing is as much as half a point from the tickets. New initial weights cannot be told
-# from the original ones: a difference of 0.3 points could have been seen. Random places cost about as much, and just can be. For comparison, the accuracy of one network
+# from the original ones: a difference of 0.3 points could have been seen. Random places cost about a third of a point, which is little, and more than luck. For comparison, the accuracy of a single network
 # on 500 images, 97%, has a standard error of 0.8 points.
 #
 # > **The lecture says** (S21): "Frankle & Carlin, 2019": subnetworks "that can achieve similar accuracy alone. Result: Similar
@@ -465,7 +465,8 @@ about(table, ".0%")
 
 # %% [markdown]
 # The weights that a mask keeps are those that could grow in the direction in which they already pointed. With new signs, half of
-# them point the wrong way, and first have to come back through 0. That is a likely reason; what is measured is the table.
+# them point the wrong way, and first have to come back through 0. That is a likely reason; what is measured is the table: of the other weights a quarter
+# changed its sign, and nearly half became smaller.
 #
 # ## Rewind to step 0, or later?
 #
