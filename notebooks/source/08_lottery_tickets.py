@@ -432,14 +432,8 @@ shown = {"ticket": curves["ticket"], "old signs": old_signs, "re-initialised": c
 for kind, runs in shown.items():
     look = {"color": COLOURS[3], "marker": "D"} if kind == "old signs" else {}
     band(axes, [100 * 0.8**n for n in SHOWN], [at(60, runs[n]) for n in SHOWN], kind, **look)
-axes.set(
-    xscale="log",
-    xlabel="weights left, %",
-    ylabel="test accuracy, %",
-    ylim=(0, 100),
-    xlim=(60, 1.5),
-    title="after 60 steps",
-)
+axes.set(xscale="log", xlabel="weights left, %", ylabel="test accuracy, %", title="after 60 steps")
+axes.set(ylim=(0, 100), xlim=(60, 1.5))
 axes.set_xticks([50, 20, 10, 5, 2], [50, 20, 10, 5, 2])
 axes.minorticks_off()
 axes.legend(loc="lower left")
