@@ -635,7 +635,7 @@ for method, options in (("magnitude", {"schedule": "cubic"}), ("wanda", {"gruop"
 #
 # - Long training. Two epochs over 1,024 texts are a sixth of the original; the control shows that even they are not free.
 # - Another model. One classifier of six blocks, trained once; a larger one can lose more, and on a language model nothing was trained.
-# - The best of each method. Heads with neurons (06), the rewound rate (07), n of m and magnitude in the row (05) were not in the grid.
+# - The best of each method. Heads with neurons (06), the full rate (07), n of m and magnitude in the row (05) were not in the grid.
 # - Other texts. All runs are scored on the same 1,024 of validation, and whoever takes the best of 48 is flattered a little.
 # - GPUs, batches of one text, and quantised weights: there the times are others.
 #
