@@ -12,7 +12,7 @@ from pruning_course.calibration import as_batch, calibration_mode, run_batch
 from pruning_course.masks import Fit, Masks, find_owners, find_parameters, warn_unless
 from pruning_course.models import find_left_out, out_in
 
-INDEX_BYTES = 4  # torch can index a CSR tensor with int32
+INDEX_BYTES = 4  # int32, which torch can use in a CSR tensor; its to_sparse_csr() makes int64, 8 bytes
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SparsityReport:
     parameters: int
     per_layer: dict[str, float]  # the pruned share of each mask
     bytes_dense: int  # if zeros are stored like any other number
-    bytes_csr: int  # if masked matrices are stored as values, int32 columns and row starts
+    bytes_csr: int  # if masked matrices are stored as values, int32 columns and int32 row starts: 8 bytes a float32
     bytes_shrunk: int  # if rows and columns that are pruned completely are cut out
     left_out: dict[str, tuple[float, str]]  # what has no mask: its share of all parameters, and the reason
 

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from helpers.models import make
@@ -60,7 +61,7 @@ def test_a_known_mistake_is_named(name, number):
     verdict = CHECKS[name](mistake.function)
     assert not verdict.passed
     assert verdict.message.endswith(mistake.says)
-    assert verdict.hint
+    assert bool(verdict.hint) == (mistake.says != AS_FOUND)
 
 
 # For each known mistake, a letter for each case: right, a wrong answer, or an error that the case does not want (x).
@@ -79,7 +80,7 @@ PATTERNS = {
     "fast_then_slow": "rwww rwwr rwwr",
     "cubic_sparsity": "wwwrrr wrrrwx rrwrrr rrwrrr",
     "pruning_steps": "wwrw wwrw rrwr wwrw",
-    "forty_to_sixty": "w w w",
+    "forty_to_sixty": "w w w w w",
     "fraction_to_remove": "wrwrrr rrrrxw rrrrrw wwwrrr",
     "sparsity_after": "wwwr wwwr wwww",
     "wanda_rescues": "w w w",
@@ -224,6 +225,44 @@ def test_the_mistake_as_found_is_named_in_a_relative_of_it_too():
         return scores >= scores.sort().values[len(scores) // 2 - 1]
 
     assert checks.check_keep_half(found_but_right_for_two).message.endswith(NEARLY_AS_FOUND)
+
+
+def test_what_nobody_has_changed_gets_no_hint_and_what_is_a_relative_of_it_does():
+    as_found = CHECKS["keep_half"].mistakes[0].function
+    assert repr(checks.check_keep_half(as_found)).endswith(AS_FOUND)
+
+    def found_but_right_for_two(scores):
+        return solutions.keep_half(scores) if len(scores) == 2 else as_found(scores)
+
+    assert "\nHint: " in repr(checks.check_keep_half(found_but_right_for_two))
+
+
+@pytest.mark.parametrize("answer", [1 / 3, 20 / 60, 0.333, 0.3333, torch.tensor(0.333)])
+def test_a_third_is_right_as_a_fraction_and_to_three_digits(answer):
+    assert checks.check_forty_to_sixty(lambda: answer).passed
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"), [(0.33, "rounded too much"), (0.3, "0.3 is not right"), (33.333, "percent")]
+)
+def test_of_a_third_two_digits_are_too_few(answer, says):
+    verdict = checks.check_forty_to_sixty(lambda: answer)
+    assert not verdict.passed and says in verdict.message
+
+
+@pytest.mark.parametrize("answer", [([0.1, 0.3], [1.0, 1.0]), ([0.2, 9, 8, 0.1], [1, 5, 5, 5])])
+def test_of_an_example_that_does_not_work_only_its_own_numbers_are_told(answer):
+    verdict = checks.check_wanda_rescues(lambda: answer)
+    assert not verdict.passed and "its input does not make up for its size" in verdict.message
+    assert not re.search(r"\d", verdict.message + verdict.hint)
+
+
+def test_each_situation_has_one_right_answer():
+    right = solutions.structured_or_not()
+    for situation in right:
+        for other in {"structured", "unstructured", "2:4"} - {right[situation]}:
+            verdict = checks.check_structured_or_not(lambda s=situation, o=other: right | {s: o})
+            assert not verdict.passed and f"not right yet: {situation}." in verdict.message
 
 
 def test_a_changed_input_is_noticed():
@@ -417,6 +456,15 @@ def test_what_a_learner_finds_is_told_to_be_unfinished(name):
     verdict = CHECKS[name](namespace[name])
     assert not verdict.passed
     assert re.search(rf"{re.escape(AS_FOUND)}$|still to be written|still to be filled in", verdict.message)
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "notebooks/solutions"])
+def test_the_outputs_of_the_notebook_give_no_hint(folder):
+    notebook = nbformat.read(ROOT / folder / f"{SOURCE.stem}.ipynb", as_version=4)
+    outputs = {cell.source: str(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"}
+    [example] = [code for code in outputs if "checks.check_keep_half(lambda" in code]  # it shows what a hint looks like
+    assert "Hint" in outputs.pop(example)
+    assert "Hint" not in "".join(outputs.values())
 
 
 def test_each_exercise_says_what_it_is_and_has_three_hints():

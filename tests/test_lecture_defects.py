@@ -12,7 +12,16 @@ from torch import nn
 from torch.nn.utils import prune
 from transformers import BertConfig, BertModel
 
-from pruning_course import MagnitudePruner, Masks, incremental_fraction, keep_globally, prunable_layers, sparsity_report
+from pruning_course import (
+    MagnitudePruner,
+    Masks,
+    incremental_fraction,
+    keep_globally,
+    keep_per_row,
+    keep_per_tensor,
+    prunable_layers,
+    sparsity_report,
+)
 from pruning_course.models import tied_layers
 
 TEN = torch.tensor([0.8, -0.05, 0.3, 0.01, -0.6, 0.02, 0.9, -0.03, 0.15, -0.7])
@@ -82,15 +91,27 @@ def test_S14_sparsity_is_that_of_the_selected_layers_and_comes_from_masks():
     assert set(pruner.get_sparsity()["per_layer"]) == set(pruner.layers)
 
 
-@pytest.mark.parametrize("family", ["distilbert", "roberta", "gpt2", "llama"])
-def test_S15_layers_are_found_by_family_and_not_by_berts_names(family):
+def find_by_words(model, part):
+    """The lecture's filter, word for word."""
+    names = [name.lower() for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if part == "attention":
+        return [name for name in names if any(x in name for x in ["query", "key", "value", "attention"])]
+    return [name for name in names if "intermediate" in name or ("output" in name and "attention" not in name)]
+
+
+@pytest.mark.parametrize(
+    ("family", "attention", "ffn"),  # by words, by family
+    [
+        ("bert", (8, 8), (4, 4)),
+        ("distilbert", (8, 8), (0, 4)),
+        ("gpt2", (0, 4), (0, 4)),
+        ("llama", (0, 8), (0, 6)),
+    ],
+)
+def test_S15_layers_are_found_by_family_and_not_by_berts_names(family, attention, ffn):
     model = make(family)
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if family != "roberta":
-        by_bert_names = [n for n in names if "attention.self" in n or "attention.output" in n]
-        assert by_bert_names == []  # a silent nothing
-    attention = prunable_layers(model, "attention")
-    assert len(attention) == {"distilbert": 8, "roberta": 8, "gpt2": 4, "llama": 8}[family]
+    assert (len(find_by_words(model, "attention")), len(prunable_layers(model, "attention"))) == attention
+    assert (len(find_by_words(model, "ffn")), len(prunable_layers(model, "ffn"))) == ffn
     encoder = prunable_layers(model, "encoder")
     assert not any(word in name for name in encoder for word in ("classifier", "pooler", "lm_head"))
 
@@ -102,6 +123,7 @@ def test_S15_attention_is_not_every_name_with_key_in_it():
             self.bert = make("bert").bert
             self.keyword_head = nn.Linear(16, 2)
 
+    assert "keyword_head" in find_by_words(WithKeys(), "attention")
     assert "keyword_head" not in prunable_layers(WithKeys(), "attention")
 
 
@@ -123,6 +145,12 @@ def test_S18_global_magnitude_ignores_scale_and_can_remove_a_layer():
     assert keep["one"].tolist() == [True, False, False, False, False] and keep["two"].all()
     # The same function, with layer one divided by 10 and layer two multiplied by 10, is pruned otherwise.
     assert not keep_globally({"one": one / 10, "two": two * 10}, 0.5)["one"].any()
+    # One factor for each channel deceives the local comparisons, too, but not Wanda's.
+    weight, inputs = torch.rand(4, 6) + 0.5, torch.rand(9, 6)
+    factors = torch.tensor([20.0, 1 / 20]).repeat(3)
+    assert keep_per_row({"w": weight * factors}, 0.5)["w"].equal((factors > 1).expand(4, 6))
+    assert keep_per_tensor({"w": weight * factors}, 0.5)["w"].equal((factors > 1).expand(4, 6))
+    torch.testing.assert_close(weight * factors * (inputs / factors).norm(dim=0), weight * inputs.norm(dim=0))
     model = nn.Sequential(nn.Linear(5, 5, bias=False), nn.Linear(5, 5, bias=False))
     model[0].weight.data /= 100
     guarded = MagnitudePruner(model, 0.5, max_layer_sparsity=0.8)

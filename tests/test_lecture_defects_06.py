@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from pruning_course import Removal, StructuredPruner, keep_n_of_m, keep_per_row, shrink
+from pruning_course import MagnitudePruner, Removal, StructuredPruner, keep_n_of_m, keep_per_row, shrink
+from pruning_course.lab.storage import count_bytes, csr
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 MATRIX = torch.tensor([[0.5, 0.3, 0.8, 0.2], [0.1, 0.7, 0.4, 0.9], [0.6, 0.2, 0.5, 0.3], [0.8, 0.4, 0.1, 0.7]])
@@ -96,6 +97,16 @@ def test_S20_two_of_four_has_a_shape_and_half_the_weights_have_not():
     assert scores[""][two_of_four].view(8, 8).shape == (8, 8)
     half = keep_per_row(scores, 0.5)[""]
     assert half.sum() == two_of_four.sum() and not (half.view(8, 4, 4).sum(-1) == 2).all()
+
+
+def test_S20_csr_is_smaller_from_half_or_from_two_thirds_of_zeros_on():
+    def share(sparsity: float, index: torch.dtype) -> float:
+        layer = nn.Linear(300, 600, bias=False)
+        MagnitudePruner(layer, sparsity).prune()
+        return count_bytes(csr(layer.weight.detach(), index)) / layer.weight.nbytes
+
+    for index, even in ((torch.int32, 1 / 2), (torch.int64, 2 / 3)):  # 8 and 12 bytes a non-zero, 4 a dense weight
+        assert share(even - 0.02, index) > 1 > share(even + 0.02, index)
 
 
 def test_S24_the_picture_drops_the_largest_column():

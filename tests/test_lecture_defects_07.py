@@ -90,7 +90,7 @@ def trained_net(seed=0):
 @lru_cache
 def _trained_net(seed):
     model = net(seed=seed)
-    original = FineTuneConfig(10, lr=0.03, rewind_lr=True, seed=seed)
+    original = FineTuneConfig(10, lr=0.03, decay=True, lr_factor=1.0, seed=seed)
     fine_tune_after_pruning(model, batched(512), batched(64, seed=1), None, original)
     return model
 
@@ -101,7 +101,7 @@ def test_S19_damage_and_recovery_are_measured_on_validation():
     dense = micro_f1(model, validation)
     masks = pruned(model, 0.9)
     damaged = micro_f1(model, validation)
-    config = FineTuneConfig(3, lr=0.03, rewind_lr=True)
+    config = FineTuneConfig(3, lr=0.03, decay=True, lr_factor=1.0)
     history = fine_tune_after_pruning(model, batched(512), validation, masks, config)
     recovered = micro_f1(model, validation)
     assert recovered == history.micro_f1[-1]
@@ -109,13 +109,19 @@ def test_S19_damage_and_recovery_are_measured_on_validation():
 
 
 def test_S28_a_tenth_of_the_rate_is_the_weaker_recipe_here():
+    """The higher peak moves a pruned model further in one short epoch; whether the rate decays is not the point."""
     validation = batched(256, seed=1)
     for seed in range(3):
-        best = {}
-        for rewind in (False, True):
+        after = {}
+        for name, factor, decay in (("tenth", 0.1, False), ("full", 1.0, False), ("squeezed", 1.0, True)):
             model = trained_net(seed)
-            config = FineTuneConfig(1, lr=0.03, rewind_lr=rewind, seed=seed)
-            best[rewind] = max(
-                fine_tune_after_pruning(model, batched(512), validation, pruned(model, 0.9), config).micro_f1
-            )
-        assert best[True] > best[False] + 0.005
+            config = FineTuneConfig(1, lr=0.03, lr_factor=factor, decay=decay, seed=seed)
+            history = fine_tune_after_pruning(model, batched(512), validation, pruned(model, 0.9), config)
+            after[name] = history.micro_f1[-1]
+        assert min(after["full"], after["squeezed"]) > after["tenth"] + 0.005
+
+
+def test_S28_a_short_rewinding_has_a_lower_rate_than_a_tenth():
+    """Renda and others repeat the last part of the original schedule; of 16 steps of 384 that is nearly nothing."""
+    rewound = FineTuneConfig(1, lr=1.0, rewind_lr=True, original_epochs=384 / 16)
+    assert max(rewound.rate_at(step / 16) for step in range(17)) < 0.1

@@ -168,7 +168,8 @@ def test_a_wrapped_model_keeps_its_own_loss(wrap):
     batch = TEXTS | {"labels": torch.tensor([0, 1, 2, 0])}
     model.loss_function = lambda *_, **__: torch.tensor(1001.0)
     model.forward_own = model.forward
-    assert compute_loss(wrap(model), batch)[1] == compute_loss(model, batch)[1]
+    ours, theirs = compute_loss(wrap(model), batch)[1], compute_loss(model, batch)[1]
+    assert float(ours) == pytest.approx(float(theirs), abs=1e-5)  # a compiled model rounds in another order
 
 
 def test_units_are_numbers():

@@ -56,7 +56,6 @@ if importlib.util.find_spec("pruning_course") is None:
 # %%
 import copy
 import math
-from collections import Counter
 
 import torch
 from torch import nn
@@ -127,7 +126,7 @@ checks.check_keep_half()
 # *Implement · 10 minutes · ●●○ · S8*
 #
 # Thresholds fail where scores are equal. Select by count: of all scores of the tensor, whatever its shape, exactly
-# `round(sparsity * count)` go, the lowest first. Of equal scores those go first that stand later in the flattened tensor.
+# `round(sparsity * count)` are removed, the lowest first. If scores are equal, the later one in the flattened tensor is removed first.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -376,7 +375,8 @@ checks.check_five_against_five()
 def ffn_share(hidden, intermediate, blocks, vocabulary):
     """The share of the FFN among the weights of all blocks and the word embeddings (biases left out)."""
     ### BEGIN SOLUTION
-    # Two thirds of the blocks, 52% of BERT-base, 32% of MiniLM: the smaller the model, the more of it is embedding.
+    # Two thirds of the blocks. With the word embeddings 52% in BERT-base and 32% in MiniLM: the smaller the model, the
+    # more of it is embedding.
     ffn = blocks * 2 * hidden * intermediate
     attention = blocks * 4 * hidden * hidden
     return ffn / (ffn + attention + vocabulary * hidden)
@@ -428,7 +428,7 @@ def attention_layers(names):
     return found
     ### END SOLUTION
     words = ("query", "key", "value", "attention")
-    return [name for name in names if any(word in name for word in words)]
+    return [name for name in names if any(word in name.lower() for word in words)]
 
 
 # %%
@@ -458,7 +458,7 @@ checks.check_attention_layers()
 #
 # <details><summary>Hint 3</summary>
 #
-# `users = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))`, and keep layers with `users[id(layer.weight)] == 1`.
+# `parameters = [p for _, p in model.named_parameters(remove_duplicate=False)]`, and keep layers with `sum(p is layer.weight for p in parameters) == 1`.
 #
 # </details>
 
@@ -468,9 +468,9 @@ def untied(model):
     """The names of the nn.Linear layers whose weight no other part of the model uses."""
     ### BEGIN SOLUTION
     # Count the users of each parameter; a weight with one user can be pruned without a side effect.
-    users = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return [name for name, layer in linear.items() if users[id(layer.weight)] == 1]
+    return [name for name, layer in linear.items() if sum(one is layer.weight for one in parameters) == 1]
     ### END SOLUTION
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
 
@@ -712,7 +712,8 @@ checks.check_pruning_steps()
 #
 # *Compute · 3 minutes · ●○○ · the lecture's first question*
 #
-# The current sparsity is 40%, the target is 60%. Which fraction of the *remaining* weights should go? Return the number.
+# The current sparsity is 40%, the target is 60%. Which fraction of the *remaining* weights should go? Return it
+# as a fraction, such as `1 / 7`, or as a number with three digits.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1221,7 +1222,7 @@ checks.check_step_and_hold()
 #
 # *Find the bug · 6 minutes · ●●○ · S13*
 #
-# `train(model, epoch)` trains one epoch, `evaluate(model)` gives the F1 on validation. Return the model with the weights that it had after its best epoch; of
+# `train(model, epoch)` trains one epoch, `evaluate(model)` returns the F1 on texts that are not trained on. Return the model with the weights that it had after its best epoch; of
 # equal epochs the first. An F1 of 0 can be the best.
 #
 # <details><summary>Hint 1</summary>
@@ -1274,8 +1275,8 @@ checks.check_best_weights()
 #
 # *Find the bug · 4 minutes · ●○○ · S21*
 #
-# A lottery ticket is a sparse network *as it was at the start*: train dense, find the weights that became large, put them back to the values that they had
-# before training, and train those alone. Return the weights that the second training starts from.
+# A lottery ticket is a sparse network that is trained alone (notebook 08). `initial` and `trained` are the weights of the large network before and after its
+# training. Return the weights that the training of the ticket starts from, with 0 where they are pruned.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1298,7 +1299,7 @@ checks.check_best_weights()
 
 # %%
 def winning_ticket(initial, trained, sparsity):
-    """The weights that a ticket is trained from: chosen by their size after training, back at their first values."""
+    """The weights that the training of the ticket starts from; `sparsity` of them are pruned, and 0."""
     ### BEGIN SOLUTION
     # Chosen by the end, set back to the start. Without going back it is ordinary magnitude pruning.
     keep = keep_globally({"w": trained.abs()}, sparsity)["w"]
@@ -1323,8 +1324,8 @@ checks.check_winning_ticket()
 #
 # *Decide · 5 minutes · ●○○ · the lecture's third question*
 #
-# When would you prefer structured over unstructured pruning? Give your answer for four situations: `"structured"`, `"unstructured"` or `"2:4"`. Replace
-# each None.
+# When would you prefer structured over unstructured pruning? Decide for four situations: `"structured"` (whole neurons are cut out), `"unstructured"` (zeros
+# anywhere in a row) or `"2:4"` (two zeros in every four neighbours). Each situation has one answer that notebooks 05 and 06 support. Replace each None.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1334,14 +1335,14 @@ checks.check_winning_ticket()
 #
 # <details><summary>Hint 2</summary>
 #
-# Ask of each: who would notice a zero? A dense kernel and a dense file do not.
+# Ask of each: who can make use of a zero? A dense kernel and a dense file cannot.
 #
 # </details>
 #
 # <details><summary>Hint 3</summary>
 #
-# Without anything that skips zeros, matrices must get smaller. One of the others wants the finest choice of what goes, one wants two
-# zeros in every four.
+# Where nothing skips zeros, the matrices must get smaller. Of the other two situations one needs a pattern. The other one does not, and
+# the fewer rules there are about the places of the zeros, the lower the perplexity.
 #
 # </details>
 
@@ -1350,20 +1351,20 @@ checks.check_winning_ticket()
 def structured_or_not():
     """For each situation "structured", "unstructured" or "2:4"."""
     ### BEGIN SOLUTION
-    # Zeros help only who can skip them. Where nothing skips, matrices must get smaller; where only the count matters,
-    # single weights are the finest choice.
+    # Dense kernels and dense files gain nothing from zeros (06), so the matrices must get smaller. Sparse tensor cores
+    # skip zeros in the 2:4 pattern only. Without such a need the pattern only raises the perplexity (05).
     return {
-        "an ordinary CPU with dense kernels must answer faster": "structured",
-        "the file must halve, and be loaded as a dense model": "structured",
-        "90% must go with the least loss, speed does not matter": "unstructured",
-        "a GPU with sparse tensor cores, half of the weights go": "2:4",
+        "the model must answer faster on a CPU, with dense kernels": "structured",
+        "the file of dense matrices, not compressed, must get smaller": "structured",
+        "half of the weights become zeros, and only perplexity counts": "unstructured",
+        "sparse tensor cores of a GPU must skip half of the weights": "2:4",
     }
     ### END SOLUTION
     return {
-        "an ordinary CPU with dense kernels must answer faster": None,
-        "the file must halve, and be loaded as a dense model": None,
-        "90% must go with the least loss, speed does not matter": None,
-        "a GPU with sparse tensor cores, half of the weights go": None,
+        "the model must answer faster on a CPU, with dense kernels": None,
+        "the file of dense matrices, not compressed, must get smaller": None,
+        "half of the weights become zeros, and only perplexity counts": None,
+        "sparse tensor cores of a GPU must skip half of the weights": None,
     }
 
 
@@ -1481,7 +1482,7 @@ checks.progress(globals())
 # ## Take home
 #
 # - Select by count, store by mask, hold after the step: most bugs of pruning code break one of the three.
-# - A wrong pruning code rarely crashes. It reports 50%, and something else happened.
+# - Buggy pruning code rarely crashes. It reports 50% and has done something else.
 # - Test with ties, zeros, 0%, 100% and padding: that is where these mistakes show.
 #
 # ## Next

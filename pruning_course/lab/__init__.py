@@ -12,6 +12,7 @@ _HOME = {
     "Perplexity": "language_model",
     "Phenotypes": "phenotypes",
     "RunningText": "language_model",
+    "SavedWeights": "saved_weights",
     "WheelError": "wheels",
     "accuracy": "digits",
     "calibration_windows": "language_model",
@@ -21,6 +22,7 @@ _HOME = {
     "dense_facts": "cache",
     "digit_batches": "digits",
     "evaluate": "encoder",
+    "fit_thresholds": "thresholds",
     "free_memory": "language_model",
     "load_batches": "encoder",
     "load_dense": "cache",
@@ -31,6 +33,7 @@ _HOME = {
     "make_batches": "encoder",
     "make_mlp": "digits",
     "milliseconds": "timing",
+    "paired_difference": "pairs",
     "perplexity": "language_model",
     "predict": "encoder",
 }

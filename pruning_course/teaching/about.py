@@ -42,11 +42,10 @@ def about(value: Any, form: Any = None) -> Any:
     if not isinstance(value, pd.DataFrame):
         return _write(float(value), form)
     forms = form if isinstance(form, Mapping) else dict.fromkeys(value.select_dtypes("floating").columns, form)
-    columns = {
-        name: value[name].map(lambda number, one=one: "" if pd.isna(number) else _write(number, one))
-        for name, one in forms.items()
-    }
-    return value.assign(**columns)
+    table = value.copy()
+    for name, one in forms.items():
+        table[name] = value[name].map(lambda number, one=one: "" if pd.isna(number) else _write(number, one))
+    return table
 
 
 def _write(number: float, form: str | None) -> About:

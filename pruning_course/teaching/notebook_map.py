@@ -16,7 +16,7 @@ STOPS = (
     Stop("01_mask_mechanics", "What is a mask, and what does pruning really change?", 40),
     Stop("02_global_vs_local", "Which weights should compete with each other?", 40),
     Stop("03_schedules", "All at once, or step by step?", 35),
-    Stop("04_incremental_sparsity_bug", "Why do ten small steps overshoot?", 25),
+    Stop("04_incremental_sparsity_bug", "Why do small steps miss their target?", 25),
     Stop("05_wanda", "Do the inputs tell more than the weights alone?", 45),
     Stop("06_structured", "What makes a model really smaller and faster?", 45),
     Stop("07_fine_tuning", "How much comes back with a little training?", 40),

@@ -51,6 +51,7 @@ def test_only_measured_columns_of_a_table_are_marked():
     assert about(table, {"left": ".0f"})["left"].tolist() == ["≈ 3", "≈ 5"]
     assert about(table, {"left": ".0f"})["MB"].tolist() == [9.0, 8.0]
     assert table["F1"][0] == 0.1234  # the table itself has not changed
+    assert about(pd.DataFrame({3: [0.5]}))[3].tolist() == ["≈ 0.50"]
     with pytest.raises(KeyError):
         about(table, {"F2": ".3f"})
 

@@ -18,14 +18,12 @@ from pruning_course.teaching.checks.masks import (
     check_keep_half,
 )
 from pruning_course.teaching.checks.progress import CHECKS, progress
+from pruning_course.teaching.checks.rounds import check_forty_to_sixty, check_fraction_to_remove, check_sparsity_after
 from pruning_course.teaching.checks.schedules import (
     check_cubic_sparsity,
     check_fast_then_slow,
-    check_forty_to_sixty,
-    check_fraction_to_remove,
     check_pruning_steps,
     check_slow_fast_slow,
-    check_sparsity_after,
 )
 from pruning_course.teaching.checks.storage import check_bytes_on_disk, check_current_weight, check_state_to_save
 from pruning_course.teaching.checks.structured import check_keep_two_of_four, check_remove_neurons

@@ -11,7 +11,7 @@ from pruning_course.teaching.checks.verdict import Verdict
 AS_FOUND = "This is the result of the function as you found it; nothing has changed yet."
 NEARLY_AS_FOUND = "The mistake of the function as you found it is still there."
 # What the exercises may use; their notebook imports it in its first cell.
-IMPORTED = frozenset({"Counter", "TinyAttention", "copy", "keep_globally", "math", "nn", "torch"})
+IMPORTED = frozenset({"TinyAttention", "copy", "keep_globally", "math", "nn", "torch"})
 FROM_NOTEBOOK = object()  # in place of a function: look for it in the notebook
 
 Answer = Callable[..., Any]  # a learner's function, or a wrong one: it may take and return anything
@@ -26,7 +26,7 @@ class Case(NamedTuple):
 class Mistake(NamedTuple):
     function: Answer
     says: str  # which mistake it is
-    hint: str = ""  # where to look next
+    hint: str = ""  # where to look next; not shown for AS_FOUND, which everybody sees who runs all cells
 
 
 class Outcome(NamedTuple):
@@ -130,6 +130,8 @@ class Check:
         says = nearest.says
         if most < len(self.cases):  # a relative of it
             says = NEARLY_AS_FOUND if says == AS_FOUND else f"It looks like this mistake: {says}"
+        if says == AS_FOUND:  # nothing was tried yet, and the hints of the task are still folded
+            return Verdict(False, f"{message} {says}")
         return Verdict(False, f"{message} {says}", nearest.hint or self.hint)
 
 

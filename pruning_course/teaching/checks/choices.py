@@ -12,36 +12,35 @@ check_structured_or_not = Check(
     "structured_or_not",
     [Case("Your answers", (), CHOICES)],
     [
-        Mistake(
-            lambda: dict.fromkeys(CHOICES),
-            "The four answers are still to be filled in.",
-        ),
+        Mistake(lambda: dict.fromkeys(CHOICES), AS_FOUND),
         Mistake(
             lambda: dict.fromkeys(CHOICES, "structured"),
-            "Structured pruning is not always the answer: whole neurons take good weights with them.",
-            "Where does neither speed nor size count?",
+            "Structured pruning leaves no zeros: it removes whole rows and columns.",
+            "Two of the four situations are about zeros that stay in the matrix.",
         ),
         Mistake(
             lambda: CHOICES | {FILE: "unstructured"},
-            "Zeros in a dense file cost four bytes each.",
-            "Only smaller matrices make a dense file smaller.",
+            "A zero in a dense file has four bytes, like every other number (notebook 06).",
+            "What makes a dense file smaller?",
         ),
         Mistake(
             lambda: CHOICES | {CPU: "unstructured"},
-            "A dense kernel multiplies zeros like any number.",
-            "Only smaller matrices are faster there.",
+            "A dense kernel multiplies zeros like any number: notebook 06 measures no gain of time.",
+            "What makes a dense product faster?",
         ),
         Mistake(
             lambda: CHOICES | {GPU: "unstructured"},
-            "Those units need two zeros in every four neighbours; zeros anywhere do not help.",
+            "Sparse tensor cores skip zeros only if two of every four neighbours are zero; zeros anywhere do not help.",
             "S20: which pattern can such a GPU skip?",
         ),
         Mistake(
-            lambda: CHOICES | {LOSS: "structured"},
-            "Single weights can be chosen more finely than whole neurons, so less is lost at the same count.",
+            lambda: CHOICES | {LOSS: "2:4"},
+            "Notebook 05 measures it: with half of the weights at zero, perplexity is higher in this pattern than if "
+            "the zeros of a row may be anywhere.",
+            "Does anything in this situation need a pattern?",
         ),
     ],
-    'Ask of each situation: who would notice the zeros? The answers are "structured", "unstructured" and "2:4".',
+    'Ask of each situation: who can make use of a zero? The answers are "structured", "unstructured" and "2:4".',
     tells=False,
 )
 

@@ -10,7 +10,7 @@ from pruning_course.teaching.checks.check import AS_FOUND, Case, Check, Mistake
 
 BERT = [f"layer.0.attention.{part}" for part in ("self.query", "self.key", "self.value", "output.dense")]
 OTHER = ["layer.0.intermediate.dense", "layer.0.output.dense", "pooler.dense", "keyword_head"]
-DISTIL = [f"transformer.layer.0.attention.{part}" for part in ("q_lin", "k_lin", "v_lin", "out_lin")]
+LLAMA = [f"model.layers.0.self_attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "o_proj")]
 GPT2 = ["transformer.h.0.attn.c_attn", "transformer.h.0.attn.c_proj", "lm_head"]
 
 
@@ -25,12 +25,12 @@ check_attention_layers = Check(
     "attention_layers",
     [
         Case("A block of BERT, a pooler and a layer called keyword_head", (BERT + OTHER,), BERT),
-        Case("DistilBERT, whose layers have other names", (DISTIL,), ValueError),
+        Case("LLaMA, whose layers have other names", (LLAMA,), ValueError),
         Case("GPT-2", (GPT2,), ValueError),
     ],
     [
         Mistake(
-            lambda names: [n for n in names if any(x in n for x in ("query", "key", "value", "attention"))],
+            lambda names: [n for n in names if any(x in n.lower() for x in ("query", "key", "value", "attention"))],
             AS_FOUND,
             "Is every name with `key` in it a key? And what comes back for GPT-2?",
         ),

@@ -40,6 +40,7 @@ check_keep_half = Check(
         Mistake(
             lambda scores: scores > scores.mean(),
             "That compares with the mean, which one large score moves; half of a *count* needs the middle.",
+            "How many of the scores lie above their mean?",
         ),
         Mistake(_lower_half, "The mask is the wrong way round: True means kept."),
     ],

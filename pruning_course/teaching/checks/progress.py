@@ -8,6 +8,7 @@ from pruning_course.teaching.checks import (
     heads,
     layers,
     masks,
+    rounds,
     schedules,
     storage,
     structured,
@@ -18,7 +19,7 @@ from pruning_course.teaching.checks import (
 from pruning_course.teaching.checks.check import Check
 from pruning_course.teaching.checks.verdict import Verdict
 
-MODULES = (masks, storage, groups, layers, schedules, wanda, structured, heads, training, tickets, choices)
+MODULES = (masks, storage, groups, layers, schedules, rounds, wanda, structured, heads, training, tickets, choices)
 CHECKS = {found.name: found for module in MODULES for found in vars(module).values() if isinstance(found, Check)}
 
 

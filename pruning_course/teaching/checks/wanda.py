@@ -32,8 +32,8 @@ check_wanda_rescues = Check(
     [
         Mistake(
             lambda: ([0.1, 0.3], [1.0, 1.0]),
-            "Its input does not make up for its size: 0.1 x 8 is more than 0.3 x 1.",
-            "Make the first input larger.",
+            "Magnitude removes the first weight, and Wanda does too: its input does not make up for its size.",
+            "What does Wanda multiply the size of a weight by?",
         ),
         Mistake(
             lambda: ([0.3, 0.1], [8.0, 1.0]),

@@ -5,10 +5,10 @@
 def structured_or_not():
     """For each situation "structured", "unstructured" or "2:4"."""
     return {
-        "an ordinary CPU with dense kernels must answer faster": "structured",
-        "the file must halve, and be loaded as a dense model": "structured",
-        "90% must go with the least loss, speed does not matter": "unstructured",
-        "a GPU with sparse tensor cores, half of the weights go": "2:4",
+        "the model must answer faster on a CPU, with dense kernels": "structured",
+        "the file of dense matrices, not compressed, must get smaller": "structured",
+        "half of the weights become zeros, and only perplexity counts": "unstructured",
+        "sparse tensor cores of a GPU must skip half of the weights": "2:4",
     }
 
 

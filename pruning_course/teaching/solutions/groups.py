@@ -1,8 +1,6 @@
 """Which layers, and compared with what (notebook 02)."""
 # mypy: allow-untyped-defs
 
-from collections import Counter
-
 from torch import nn
 
 
@@ -29,9 +27,9 @@ def attention_layers(names):
 
 def untied(model):
     """The names of the nn.Linear layers whose weight no other part of the model uses."""
-    users = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return [name for name, layer in linear.items() if users[id(layer.weight)] == 1]
+    return [name for name, layer in linear.items() if sum(one is layer.weight for one in parameters) == 1]
 
 
 def selected_sparsity(model, masks):

@@ -29,6 +29,6 @@ def best_weights(model, epochs, train, evaluate):
 
 
 def winning_ticket(initial, trained, sparsity):
-    """The weights that a ticket is trained from: chosen by their size after training, back at their first values."""
+    """The weights that the training of the ticket starts from; `sparsity` of them are pruned, and 0."""
     keep = keep_globally({"w": trained.abs()}, sparsity)["w"]
     return initial * keep
