@@ -133,7 +133,10 @@ def choose_models(runs: pd.DataFrame, shapes: pd.DataFrame) -> pd.DataFrame:
         runs[runs["prune_sparsity"] > 0].groupby(["method", "prune_sparsity"])[["micro_f1", "select_micro_f1"]].mean()
     )
     means["shape"] = [f"{_shape_of(method)} {share:.0%}" for method, share in means.index]
-    for shape, candidates in means.groupby("shape", sort=False):
+    for shape in shapes["shape"].unique():
+        candidates = means[means["shape"] == shape]
+        if candidates.empty:  # the dense shape, or a share that was not trained
+            continue
         method, share = candidates["select_micro_f1"].idxmax()
         cost = costs.loc[(shape, "float32")].fillna(dense)
         name = method if method == "three blocks" else f"{method}, {share:.0%}"
