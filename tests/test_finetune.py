@@ -108,8 +108,8 @@ def test_classes_are_learned_by_cross_entropy():
         ({}, [0.1, 0.1, 0.1, 0.1, 0.1]),
         ({"lr_factor": 0.5}, [0.5, 0.5, 0.5, 0.5, 0.5]),
         ({"decay": True, "warmup": 0.5}, [0, 0.05, 0.1, 0.05, 0]),
-        ({"rewind_lr": True, "warmup": 0.5}, [0, 0.5, 1, 0.5, 0]),
-        ({"rewind_lr": True, "warmup": 0}, [1, 0.75, 0.5, 0.25, 0]),
+        ({"decay": True, "lr_factor": 1.0, "warmup": 0}, [1, 0.75, 0.5, 0.25, 0]),
+        ({"rewind_lr": True, "warmup": 0.5, "original_epochs": 2}, [0, 0.5, 1, 0.5, 0]),
         ({"rewind_lr": True, "warmup": 0.5, "original_epochs": 4}, [1, 0.75, 0.5, 0.25, 0]),  # its last two epochs
         ({"rewind_lr": True, "warmup": 0.2, "original_epochs": 20}, [0.125, 0.09375, 0.0625, 0.03125, 0]),
     ],
@@ -136,7 +136,7 @@ def test_the_optimizer_gets_that_rate():
     used = []
     hook = register_optimizer_step_post_hook(lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"]))
     try:
-        fine_tune_after_pruning(net(), batched(16), batched(8), None, FineTuneConfig(2, 1.0, rewind_lr=True, warmup=0))
+        fine_tune_after_pruning(net(), batched(16), batched(8), None, FineTuneConfig(2, 1.0, 1.0, decay=True, warmup=0))
     finally:
         hook.remove()
     assert used == pytest.approx([0.875, 0.625, 0.375, 0.125])
@@ -478,6 +478,8 @@ def test_a_model_without_logits_is_refused():
         ({"lr_factor": 0}, "lr_factor is 0; it must be above 0"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"original_epochs": 2}, "original_epochs is 2; it must be None, or at least fine_tune_epochs, 3"),
+        ({"rewind_lr": True}, "original_epochs is None; it must be given with rewind_lr"),
+        ({"rewind_lr": True, "original_epochs": 9, "decay": True}, "decay is True; it must be False with rewind_lr"),
         ({"warmup": 1}, "warmup is 1"),
         ({"optimizer": "lion"}, "optimizer is 'lion'; it must be one of adamw, adam, sgd"),
         ({"micro_tokens": 0}, "micro_tokens is 0"),

@@ -340,7 +340,7 @@ def test_one_that_accelerate_has_wrapped_is_taken_too():
         (lambda model: torch.optim.LBFGS(model.parameters()), FAST, ValueError, "The step of LBFGS needs a closure"),
         (
             lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
-            replace(FAST, rewind_lr=True),
+            replace(FAST, rewind_lr=True, original_epochs=4),
             ValueError,
             "rewind_lr and decay set the learning rate, but SGD has its own",
         ),

@@ -23,7 +23,7 @@ class FineTuneConfig:
         weight_decay: as the optimizer defines it, for every trained parameter.
         rewind_lr: follow the schedule of the original training through its last `fine_tune_epochs` epochs.
         decay: let the rate rise and fall as the original one did, within `fine_tune_epochs`.
-        original_epochs: the length of the original training, for `rewind_lr`; None means that of this one.
+        original_epochs: the length of the original training; `rewind_lr` needs it.
         warmup: the share of the schedule in which the rate rises from 0 to its peak; then it falls linearly to 0.
         optimizer: "adamw", "adam", or "sgd" with momentum 0.9.
         micro_tokens: to save memory, cut batches into parts of about this many tokens, padding included; the gradient
@@ -60,6 +60,13 @@ class FineTuneConfig:
                 self.original_epochs is None or self.original_epochs >= epochs,
                 f"None, or at least fine_tune_epochs, {epochs}, because later epochs had no rate",
             ),
+            (
+                "original_epochs",
+                self.original_epochs is not None or not self.rewind_lr,
+                "given with rewind_lr, which follows the last epochs of the original schedule; decay=True with "
+                "lr_factor=1.0 squeezes the whole schedule into this training",
+            ),
+            ("decay", not (self.decay and self.rewind_lr), "False with rewind_lr, which has a schedule of its own"),
             ("warmup", 0 <= self.warmup < 1, "at least 0 and below 1"),
             ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
             ("micro_tokens", self.micro_tokens is None or is_count(self.micro_tokens), "None, or at least 1"),
@@ -84,7 +91,7 @@ class FineTuneConfig:
         peak = self.lr if self.rewind_lr else self.lr * self.lr_factor
         if self.is_constant:
             return peak
-        total = self.original_epochs if self.rewind_lr and self.original_epochs else self.fine_tune_epochs
+        total = self.original_epochs if self.original_epochs and self.rewind_lr else self.fine_tune_epochs
         progress = 1 - (1 - done) * self.fine_tune_epochs / total  # of the whole schedule
         fall = (1 - progress) / (1 - self.warmup)
         return peak * (min(progress / self.warmup, fall) if self.warmup else fall)
