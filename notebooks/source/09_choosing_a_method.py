@@ -382,7 +382,7 @@ pd.DataFrame(table).T
 # > **True:** a row of such a table is true for a sparsity, a model and an amount of training. The score within a method, and
 # > whether anything is trained, move more than the name of the method.
 #
-# On a language model, untrained, the same 50% made a factor of ten in perplexity between magnitude and Wanda (05). That is
+# On a language model, untrained, the same 50% made a factor of seven in perplexity between magnitude and Wanda, both compared in the row (05). That is
 # where Wanda comes from: a model that nobody can afford to train again.
 #
 # ## What is it for?
