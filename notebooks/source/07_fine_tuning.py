@@ -453,13 +453,20 @@ show(
 
 
 # %%
+from statistics import mean
+
+from pruning_course.teaching.paired import smallest_seen
+
+
 def compare(runs, other_runs, epoch=0):
     first, second, row = scores_at(epoch, runs), scores_at(epoch, other_runs), {}
     for name in first:
-        row[name], row[f"{name} margin"] = lab.paired_difference(first[name], second[name])
+        gains = [after - before for before, after in zip(first[name], second[name], strict=True)]
+        row[name], row[f"{name} margin"] = mean(gains), smallest_seen(gains)
     return row
 
 
+# %%
 pairs = [("a tenth", "full"), ("a tenth", "full, squeezed"), ("full, squeezed", "full")]
 rows = [compare(histories[low], histories[high]) for low, high in pairs]
 differences = pd.DataFrame(rows, index=[f"{high}, minus {low}" for low, high in pairs])
@@ -538,7 +545,7 @@ about(pd.DataFrame(columns, index=pd.Index(range(1, 4), name="epoch")), ".3f")
 # %%
 six = [*histories["a tenth"], *histories["full"]]
 flattery = [max(run.micro_f1) - run.micro_f1[run.best_epoch] for run in six]
-average, margin = lab.paired_difference([0.0] * 6, flattery)
+average, margin = mean(flattery), smallest_seen(flattery)
 assert min(flattery) >= 0 and average < 0.05
 summary = {"mean": average, "margin of the mean": margin, "largest": max(flattery)}
 about(pd.DataFrame([summary], index=["flattery in F1"]), ".3f")

@@ -171,11 +171,12 @@ table.round(3)
 # one comparison in the open:
 
 # %%
-from pruning_course.teaching.methods import pair_runs, smallest_seen
+from pruning_course.teaching.methods import pair_runs
+from pruning_course.teaching.paired import smallest_seen
 
 differences = pair_runs(trained, "Wanda, row", "magnitude, row", 0.7)
 print("Wanda minus magnitude, both within the row, at 70%:", *differences.round(3))
-print(f"mean {differences.mean():+.3f}, and the smallest mean that could be seen: {smallest_seen(differences):.3f}")
+print(f"mean {differences.mean():+.3f}, and the smallest mean that could be seen: {smallest_seen(differences.tolist()):.3f}")
 
 # %% [markdown]
 # The **smallest difference that could be seen** is $t\,s/\sqrt{n}$, half of the width of the 95% interval of the mean of $n$ pairs whose standard
@@ -195,8 +196,8 @@ pairs = [
 
 def verdict(one, other, sparsity):
     differences = pair_runs(trained, one, other, sparsity)
-    seen = abs(differences.mean()) > smallest_seen(differences)
-    return f"{differences.mean():+.3f} ({'' if seen else 'not '}seen: {smallest_seen(differences):.3f})"
+    seen = abs(differences.mean()) > smallest_seen(differences.tolist())
+    return f"{differences.mean():+.3f} ({'' if seen else 'not '}seen: {smallest_seen(differences.tolist()):.3f})"
 
 
 table = {f"{one} - {other}": [verdict(one, other, share) for share in (0.3, 0.5, 0.7)] for one, other in pairs}

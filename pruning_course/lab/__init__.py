@@ -33,7 +33,6 @@ _HOME = {
     "make_batches": "encoder",
     "make_mlp": "digits",
     "milliseconds": "timing",
-    "paired_difference": "pairs",
     "perplexity": "language_model",
     "predict": "encoder",
 }

@@ -1,10 +1,8 @@
 """The methods of the sweep that comes with the course: their names and looks, paired differences, and figures."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,8 +27,6 @@ LOOKS = {
 }
 CONTROL = "dense, trained"
 UNITS = {"head+neuron": "heads and neurons", "layer": "three blocks"}
-# Half of the width of the 95% interval of a mean is this many times the standard error: Student's t for n - 1.
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 
 
 def name_methods(results: pd.DataFrame) -> pd.DataFrame:
@@ -59,18 +55,6 @@ def pair_runs(runs: pd.DataFrame, one: str, other: str, sparsity: float, metric:
         chosen = (runs["method"] == method) & (runs["prune_sparsity"] == share) & (runs["learning_rate"] == rate)
         columns.append(runs[chosen].set_index("seed")[metric])
     return (columns[0] - columns[1]).dropna()
-
-
-def smallest_seen(differences: Sequence[float]) -> float:
-    """Return the smallest mean of paired differences that this spread could tell from 0 (95%, Student's t).
-
-    That is t s / sqrt(n) for n differences with the standard deviation s. Raises ValueError for fewer than 2 or more
-    than 10 of them.
-    """
-    count = len(differences)
-    if count not in STUDENT:
-        raise ValueError(f"There are {count} differences; 2 to 10 are needed.")
-    return float(STUDENT[count] * np.std(differences, ddof=1) / math.sqrt(count))
 
 
 def draw_methods(

@@ -1,33 +1,48 @@
 """Runs that share a seed, or predictions for the same texts, compared pair by pair, with their spread."""
 
+from collections.abc import Sequence
 from math import sqrt
+from statistics import stdev
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-# Student's t for a two-sided 95% interval, by the number of pairs.
-T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
+# Student's t for a two-sided 95% interval, for 2, 3, ... pairs.
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+MOST = len(STUDENT) + 1
+
+
+def smallest_seen(differences: Sequence[float]) -> float:
+    """Return the smallest mean of paired differences that this spread could tell from 0, with 95% confidence.
+
+    It is t s / sqrt(n) for n differences with the standard deviation s. Raises ValueError for fewer than 2 or more than
+    10 of them.
+
+    >>> smallest_seen([0.10, 0.09, 0.12])
+    0.0379...
+    """
+    count = len(differences)
+    if not 2 <= count <= MOST:
+        raise ValueError(f"There are {count} pairs; 2 to {MOST} can be compared.")
+    return STUDENT[count - 2] * stdev(differences) / sqrt(count)
 
 
 def paired(runs: pd.DataFrame, against: str) -> pd.DataFrame:
     """Return how far each column of `runs` is from the column `against`: a row for each, in their order.
 
     A row of `runs` is one seed (or draw), and its numbers belong together. The columns of the result are the mean of
-    the differences, the lowest and the highest, and `seen from`: the smallest mean that these pairs could have told
-    from 0, which is t * deviation / sqrt(pairs) for a 95% interval.
+    the differences, the lowest and the highest, and `seen from`, the `smallest_seen` of them.
 
     Raises KeyError if there is no such column, ValueError if there are fewer than 2 or more than 10 rows.
     """
-    if len(runs) not in T:
-        raise ValueError(f"There are {len(runs)} pairs; 2 to 10 can be compared.")
     differences = runs.drop(columns=against).sub(runs[against], axis=0)
     return pd.DataFrame(
         {
             "mean difference": differences.mean(),
             "lowest": differences.min(),
             "highest": differences.max(),
-            "seen from": T[len(runs)] * differences.std() / sqrt(len(runs)),
+            "seen from": [smallest_seen(differences[name].tolist()) for name in differences],
         }
     )
 
