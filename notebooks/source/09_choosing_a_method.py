@@ -182,7 +182,7 @@ of("epochs").groupby("fine_tune_epochs")["micro_f1"].agg(["mean", "min", "max"])
 
 # %% [markdown]
 # Five more epochs over the same 256 texts gain less than the seeds differ. The rate is constant and the best epoch is kept, so a run of ten
-# epochs begins like one of five and cannot end below it: that the F1 does not fall is no result.
+# epochs begins like one of five and cannot end below it. So it does not follow from these runs that longer training never hurts.
 #
 # ## Which method?
 #
