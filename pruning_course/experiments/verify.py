@@ -15,7 +15,7 @@ from pruning_course.scores import random
 from pruning_course.selection import keep_per_tensor
 
 SAMPLES = 256  # texts for calibration
-WINDOWS = 4  # of 256 tokens, for a perplexity
+WINDOWS = 3  # of 256 tokens, for a perplexity
 TEXTS = 8  # in a timed forward pass
 
 
@@ -120,7 +120,7 @@ def _prune_language_model() -> Iterator[float]:
 
     yield perplexity()
     after = []
-    wanda = WandaPruner(model, 0.5, "encoder").calibrate(lab.calibration_windows(tokenizer), 16)
+    wanda = WandaPruner(model, 0.5, "encoder").calibrate(lab.calibration_windows(tokenizer, count=8), 8)
     for pruner in (MagnitudePruner(model, 0.5, "encoder", group="row"), wanda):
         pruner.prune()
         after.append(perplexity())

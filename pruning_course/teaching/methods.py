@@ -184,21 +184,3 @@ def draw_cheapest(models: pd.DataFrame, dense: float, cost: str, loss: float) ->
     for model in good.head(1).to_dict("records"):
         axes.plot(model[cost], model["micro_f1"], "o", markersize=18, markerfacecolor="none", color=BLACK)
     return figure
-
-
-def draw_tree(
-    questions: Mapping[str, tuple[float, float]], leaves: Mapping[str, tuple[float, float]], edges: Any
-) -> Figure:
-    """Draw a tree: boxes of questions and (grey) leaves at (x, y) from 0 to 10, and edges (from, to, answer)."""
-    figure, axes = new_figure(height=5.0)
-    axes.set(xlim=(0, 10), ylim=(0, 10))
-    axes.axis("off")
-    places = {**questions, **leaves}
-    for start, end, answer in edges:
-        (x, y), (u, v) = places[start], places[end]
-        axes.plot([x, u], [y, v], color=GREY, marker="", linewidth=1, zorder=0)
-        axes.text((x + u) / 2, (y + v) / 2, answer, ha="center", va="center", fontsize=9, backgroundcolor="white")
-    for text, (x, y) in places.items():
-        look = {"boxstyle": "round,pad=0.4", "facecolor": "#eeeeee" if text in leaves else "white", "edgecolor": BLACK}
-        axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=look)
-    return figure

@@ -9,7 +9,6 @@ from pruning_course.teaching.methods import (
     draw_cheapest,
     draw_costs,
     draw_methods,
-    draw_tree,
     find_front,
     name_methods,
     pair_runs,
@@ -95,12 +94,10 @@ def test_the_figures_say_what_they_show():
         draw_methods(runs, 0.88, "A finding", lowest=0.7),
         draw_costs(models, "ms_8", "milliseconds", "A finding", lowest=0.6),
         draw_cheapest(models, 0.88, "ms_8", 0.05),
-        draw_tree({"A question?": (5, 9)}, {"a leaf": (3, 2)}, [("A question?", "a leaf", "yes")]),
     ]
     assert [axes.get_title() for axes in figures[0].axes] == ["50% removed"]
     assert {text.get_text() for text in figures[1].axes[0].texts} == set(models.query("micro_f1 >= 0.6")["name"])
     assert figures[2].axes[0].get_title() == "A loss of 0.05 is allowed: dense, bfloat16"
-    assert {text.get_text() for text in figures[3].axes[0].texts} == {"A question?", "a leaf", "yes"}
     assert draw_cheapest(models, 0.88, "ms_8", -0.1).axes[0].get_title().endswith("no model")
     for figure in figures:
         plt.close(figure)
