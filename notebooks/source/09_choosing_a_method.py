@@ -183,28 +183,34 @@ print(f"mean {differences.mean():+.3f}, and the smallest mean that could be seen
 # deviation is $s$. A mean below it does not show that two methods are equal; it shows that these runs cannot tell them apart.
 
 # %%
+from pruning_course.teaching.methods import draw_pairs
+
 pairs = [
     ("Wanda, row", "magnitude, row"),
     ("Wanda, row", "magnitude"),
     ("gradual", "magnitude"),
-    ("neurons, gradient", "neurons, norm"),
+    ("neurons, norm", "neurons, random"),
     ("neurons, gradient", "neurons, random"),
     ("neurons, gradient", CONTROL),
-    ("Wanda, row", CONTROL),
 ]
-
-
-def verdict(one, other, sparsity):
-    differences = pair_runs(trained, one, other, sparsity)
-    seen = abs(differences.mean()) > smallest_seen(differences.tolist())
-    return f"{differences.mean():+.3f} ({'' if seen else 'not '}seen: {smallest_seen(differences.tolist()):.3f})"
-
-
-table = {f"{one} - {other}": [verdict(one, other, share) for share in (0.3, 0.5, 0.7)] for one, other in pairs}
-pd.DataFrame(table, index=["30%", "50%", "70%"]).T
+show(
+    draw_pairs(trained, pairs, "PAIRS_TITLE", metric="micro_f1", label="micro-F1"),
+    alt="Differences of the micro-F1 of seven pairs of methods, seed by seed: PAIRS_ALT",
+)
 
 # %% [markdown]
 # PAIRS_READING
+#
+# The average precision has no threshold, and its spread over the seeds is smaller. The same pairs again:
+
+# %%
+show(
+    draw_pairs(trained, pairs, "PAIRS_AP_TITLE", metric="average_precision", label="average precision"),
+    alt="Differences of the average precision of seven pairs of methods, seed by seed: PAIRS_AP_ALT",
+)
+
+# %% [markdown]
+# PAIRS_AP_READING
 #
 # > **Often claimed:** gradual pruning is "better (+2-5%)" than magnitude, Wanda is "best (+3-7%)", structured pruning "moderate (-2-5%)".
 # > **Measured:** S17_MEASURED
@@ -312,12 +318,24 @@ explore(cheapest, cost=["ms_8", "ms_1", "mb", "mb_zipped", "work"], loss=(0.0, 0
 # The numbers of this lesson, as questions. Every leaf says the F1 on validation; the dense model has 0.88.
 
 # %%
-def f1_of(runs, method, share):
-    f1 = runs[(runs["method"] == method) & (runs["prune_sparsity"] == share)]["micro_f1"].mean()
-    return f"{share:.0%}: F1 {f1:.2f}"
+def leaf(runs, method, *shares):
+    """The method, and its F1 at each share; a model that has lost more than a tenth of the F1 is called broken."""
+    lines = [method.replace(", ", ",\n")]
+    for share in shares:
+        f1 = runs[(runs["method"] == method) & (runs["prune_sparsity"] == share)]["micro_f1"].mean()
+        lines.append(f"{share:.0%}: {f1:.2f}" + (", broken" if f1 < 0.9 * dense_f1 else ""))
+    return "\n".join(lines)
 
 
-LEAVES
+# %%
+from pruning_course.teaching.trees import draw_tree
+
+faster = {"yes": leaf(trained, "neurons, gradient", 0.3, 0.5, 0.7), "no": leaf(untrained, "neurons, gradient", 0.3, 0.5, 0.7)}
+half = {"no": leaf(trained, "magnitude", 0.3, 0.5), "yes": leaf(trained, "Wanda, row", 0.7)}
+as_fast = {"yes": ("Must more than\nhalf go?", half), "no": leaf(untrained, "Wanda, row", 0.3, 0.5, 0.7)}
+question = "Can you train\nit afterwards?"
+tree = ("Must it run faster\non ordinary hardware?", {"yes": (question, faster), "no": (question, as_fast)})
+show(draw_tree(tree), alt="TREE_ALT")
 
 # %% [markdown]
 # TREE_READING

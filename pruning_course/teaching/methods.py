@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from pruning_course.lab.colours import COLOURS
 
 from .figures import new_figure
+from .paired import smallest_seen
 
 BLUE, RED, GREEN, PINK, SKY, ORANGE, BLACK = COLOURS
 GREY, DARK = "#888888", "#00513B"
@@ -85,6 +86,31 @@ def draw_methods(
     panels[0, 0].set_yticklabels(names)
     panels[0, 0].invert_yaxis()
     figure.supxlabel(f"{label} on validation (a truncated axis)", fontsize=10)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def draw_pairs(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]], title: str, metric: str, label: str) -> Figure:
+    """Draw one method minus another, a row for each pair and a panel for each sparsity.
+
+    A small dot is a seed; the large one is the mean, with its 95% interval. Right of 0 the first method is ahead.
+    """
+    shares = sorted(share for share in runs["prune_sparsity"].unique() if share)
+    panels: Any
+    figure, panels = new_figure(1, len(shares), height=0.34 * len(pairs) + 1.5, sharex=True, sharey=True, squeeze=False)
+    for axes, share in zip(panels[0], shares, strict=True):
+        for row, (one, other) in enumerate(pairs):
+            differences = pair_runs(runs, one, other, share, metric).tolist()
+            axes.plot(differences, [row] * len(differences), linestyle="", color=GREY, marker="o", markersize=3)
+            mean, reach = sum(differences) / len(differences), smallest_seen(differences)
+            colour = BLACK if abs(mean) > reach else GREY
+            axes.errorbar(mean, row, xerr=reach, color=colour, marker="o", markersize=6, capsize=3)
+        axes.axvline(0, color=BLACK, linestyle="--", linewidth=1)
+        axes.set(title=f"{share:.0%} removed", yticks=range(len(pairs)))
+        axes.grid(axis="y", alpha=0)
+    panels[0, 0].set_yticklabels([f"{one} \N{MINUS SIGN} {other}" for one, other in pairs], fontsize=9)
+    panels[0, 0].invert_yaxis()
+    figure.supxlabel(f"difference of the {label} on validation", fontsize=10)
     figure.suptitle(title, fontsize=12)
     return figure
 
