@@ -131,14 +131,14 @@ COSTS = ("ms_1", "ms_8", "mb", "mb_zipped", "work")
 def choose_models(runs: pd.DataFrame, shapes: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each shape of `read_shapes` in float32, with the method that has the best F1 on select.
 
-    The columns are name, method, micro_f1 (the mean over the seeds on validation) and the costs of the shape; masks
-    take the time of the dense shape. The dense model comes twice, as float32 and as bfloat16.
+    The columns are name, method, dtype, micro_f1 (the mean over the seeds on validation) and the costs of the shape;
+    masks take the time of the dense shape. The dense model comes twice, as float32 and as bfloat16.
     """
     costs = shapes.set_index(["shape", "dtype"])
     dense = costs.loc[("dense", "float32")]
     rows = []
     for dtype in ("float32", "bfloat16"):
-        rows.append({"name": f"dense, {dtype}", "method": "dense", **costs.loc[("dense", dtype)]})
+        rows.append({"name": f"dense, {dtype}", "method": "dense", "dtype": dtype, **costs.loc[("dense", dtype)]})
     means = (
         runs[runs["prune_sparsity"] > 0].groupby(["method", "prune_sparsity"])[["micro_f1", "select_micro_f1"]].mean()
     )
@@ -150,8 +150,9 @@ def choose_models(runs: pd.DataFrame, shapes: pd.DataFrame) -> pd.DataFrame:
         method, share = candidates["select_micro_f1"].idxmax()
         cost = costs.loc[(shape, "float32")].fillna(dense)
         name = method if method == "three blocks" else f"{method}, {share:.0%}"
-        rows.append({**cost, "name": name, "method": method, "micro_f1": candidates.loc[(method, share), "micro_f1"]})
-    return pd.DataFrame(rows)[["name", "method", "micro_f1", *COSTS]]
+        f1 = candidates.loc[(method, share), "micro_f1"]
+        rows.append({**cost, "name": name, "method": method, "dtype": "float32", "micro_f1": f1})
+    return pd.DataFrame(rows)[["name", "method", "dtype", "micro_f1", *COSTS]]
 
 
 def _shape_of(method: str) -> str:
@@ -161,43 +162,38 @@ def _shape_of(method: str) -> str:
 
 
 def draw_costs(models: pd.DataFrame, cost: str, axis: str, title: str, lowest: float) -> Figure:
-    """Draw F1 against a cost. `models` has a row for each model: its `name`, `method`, `micro_f1` and the cost.
+    """Draw F1 against a cost. `models` has a row for each model: name, method, dtype, micro_f1 and the cost.
 
-    The grey stairs are the Pareto front. A model below `lowest` is left out.
+    The grey stairs are the Pareto front of those in float32. A model below `lowest` is left out.
     """
     figure, axes = new_figure(height=4.4)
     models = models[models["micro_f1"] >= lowest]
     for model in models.to_dict("records"):
         colour, marker = LOOKS.get(model["method"], (BLACK, "*"))
-        axes.plot(model[cost], model["micro_f1"], linestyle="", color=colour, marker=marker, markersize=9)
-    front = models.iloc[find_front(models[cost].tolist(), models["micro_f1"].tolist())].sort_values(cost)
+        axes.plot(model[cost], model["micro_f1"], linestyle="", color=colour, marker=marker, markersize=9, zorder=3)
+    single = models[models["dtype"] == "float32"]
+    front = single.iloc[find_front(single[cost].tolist(), single["micro_f1"].tolist())].sort_values(cost)
     axes.step(front[cost], front["micro_f1"], where="post", color=GREY, marker="", linewidth=1, zorder=0)
     _label(axes, models, cost)
     axes.set(xlabel=axis, ylabel="micro-F1 on validation (a truncated axis)", title=title)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.25 * models[cost].max())  # room for the names on the right
     return figure
 
 
 def _label(axes: Axes, models: pd.DataFrame, cost: str) -> None:
-    """Write each model's name next to its point; of labels that would meet, the lower one moves down."""
-    low, high = models["micro_f1"].min(), models["micro_f1"].max()
-    step = 0.045 * (high - low)
+    """Write each model's name left of its point, right where costs are highest; of two that meet one moves down."""
+    step = 0.045 * (models["micro_f1"].max() - models["micro_f1"].min())
+    most = models[cost].max()
     placed: list[tuple[float, float]] = []
     for model in models.sort_values("micro_f1", ascending=False).to_dict("records"):
-        y = model["micro_f1"]
-        width = 0.28 * models[cost].max()
-        while any(abs(model[cost] - x) < width and abs(y - other) < step for x, other in placed):
+        x, y = model[cost], model["micro_f1"]
+        right = x > 0.9 * most
+        while any(abs(x - u) < 0.31 * most and (u > 0.9 * most) == right and abs(y - v) < step for u, v in placed):
             y -= step / 4
-        placed.append((model[cost], y))
+        placed.append((x, y))
         colour, _ = LOOKS.get(model["method"], (BLACK, "*"))
-        axes.annotate(
-            model["name"],
-            (model[cost], model["micro_f1"]),
-            xytext=(model[cost] + 0.015 * models[cost].max(), y),
-            va="center",
-            fontsize=8.5,
-            color=colour,
-        )
+        place = (x + (0.02 if right else -0.02) * most, y)
+        axes.annotate(model["name"], place, ha="left" if right else "right", va="center", fontsize=8.5, color=colour)
 
 
 def draw_cheapest(models: pd.DataFrame, dense: float, cost: str, loss: float) -> Figure:
