@@ -211,11 +211,12 @@ pairs = [
     ("neurons, gradient", "neurons, random"),
     ("neurons, gradient", CONTROL),
 ]
+
+# %%
+title = "At 50% the score hardly matters any more, at 70% it does"
 show(
-    draw_pairs(
-        trained, pairs, "At 50% the score hardly matters any more, at 70% it does", metric="micro_f1", label="micro-F1"
-    ),
-    alt="Differences of the micro-F1 of six pairs of methods, seed by seed: at 50 percent Wanda and gradual pruning cannot be told from magnitude, at 70 percent Wanda is ahead by 4 to 5 points.",
+    draw_pairs(trained, pairs, title, metric="micro_f1", label="micro-F1"),
+    alt="Differences of the micro-F1 of six pairs of methods: at 50 percent Wanda and gradual pruning cannot be told from magnitude, at 70 percent Wanda is ahead by 4 to 5 points.",
 )
 
 # %% [markdown]
@@ -472,7 +473,8 @@ about(live[["prune_method", "prune_layers", "micro_f1", "of_all", "work"]], {"mi
 # ### One factory
 #
 # `get_pruner` makes every pruner by name. A factory that passes all options on to whichever class it picks fails late, in the words of a class
-# that the caller never named. Ours refuses at once and names what is allowed:
+# that the caller never named. Ours refuses at once and names what is
+# allowed: <small>(Lecture statement S29.)</small>
 
 # %%
 from pruning_course import get_pruner, lab
@@ -488,12 +490,12 @@ for method, options in (("magnitude", {"schedule": "cubic"}), ("wanda", {"gruop"
 #
 # | what | setting | measured in |
 # |---|---|---|
-# | sparsity | `--prune-sparsity` | here, 01 |
-# | method | `--prune-method`, `--structure`, `--importance`, `--group` | here, 05, 06 |
-# | schedule | `--schedule` | 03 |
-# | layers | `--prune-layers` | here, 02 |
-# | comparison across layers | `--global`, `--local` | 02 |
-# | training afterwards | `--fine-tune-epochs`, `--learning-rate`, `--train-texts` | here, 07 |
+# | sparsity | `--prune-sparsity` | here, [01](01_mask_mechanics.ipynb) |
+# | method | `--prune-method`, `--structure`, `--importance`, `--group` | here, [05](05_wanda.ipynb), [06](06_structured.ipynb) |
+# | schedule | `--schedule` | [03](03_schedules.ipynb) |
+# | layers | `--prune-layers` | here, [02](02_global_vs_local.ipynb) |
+# | comparison across layers | `--global`, `--local` | [02](02_global_vs_local.ipynb) |
+# | training afterwards | `--fine-tune-epochs`, `--learning-rate`, `--train-texts` | here, [07](07_fine_tuning.ipynb) |
 #
 # A grid of your own is a TOML file, given with `--grid`; ours is `pruning_course/experiments/lecture.toml`.
 #
