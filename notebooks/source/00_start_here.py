@@ -208,7 +208,7 @@ for name, f1 in simple.items():
 assert all(simple[f"at random, draw {seed}"] - simple["siblings together"] > 0.04 for seed in range(3))
 
 # %% [markdown]
-# The classifier and the number of texts are the same, but each random split shows an F1 that is at least 0.06 higher, although the classifier has
+# The classifier and the number of texts are the same, but each random split shows an F1 that is about 0.06 higher, although the classifier has
 # learned nothing more. All numbers of the course come from the split that keeps siblings together. It has four parts:
 
 # %%

@@ -136,7 +136,7 @@ explore(draw_eight, eighth_input=(0.0, 10.0, 0.5), sparsity=(0.0, 1.0, 0.125))
 # weight alone is removed*. It says why the norm is the L2 norm, and why weights of one row compete: they share one output.
 #
 # The score is older than its name. **Optimal Brain Damage** (LeCun and others, 1990) scores a weight by the second derivative of
-# the loss; if the loss is the squared change of the layer's output, that score is half of Wanda's squared. What is missing is that many
+# the loss; if the loss is the squared change of the layer's output, that score is the square of Wanda's. What is missing is that many
 # weights are removed together, and that the inputs are correlated, so changes can add up or cancel. **Optimal Brain
 # Surgeon** (Hassibi and Stork, 1993) and **SparseGPT** (Frantar and Alistarh, 2023) take the correlations into account, and also adjust the
 # weights that stay.
@@ -233,7 +233,7 @@ about(pd.DataFrame({"output moves by": errors}), ".3f")
 # %% [markdown]
 # All three remove half of the weights of each row. A random half moves the output by 60% of its size, the smallest half by 22%, and the
 # half with the lowest scores by 15%. So small weights do contribute less, and the input norm adds to that, although the score was derived
-# for one weight and more than 295,000 went.
+# for one weight and almost 295,000 went.
 #
 # ### Padding is not data
 #
@@ -386,7 +386,7 @@ for name in ("magnitude", "Wanda"):
 # %% [markdown]
 # Not one logit changes (the factors are powers of two, so not even rounding does), and magnitude now removes other weights in
 # almost 30% of the places. Wanda's masks stay: the weight is divided by the factor, the norm of its input is multiplied by it, and
-# the score is what it was. Wanda ranks what a weight *does*, which no change of units can touch.
+# the score is what it was. Compared within a row, Wanda ranks what a weight *does*, and no such change of units can touch that.
 #
 # ## Row or tensor?
 #

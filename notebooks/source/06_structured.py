@@ -234,9 +234,8 @@ about(table, ".2f").assign(parameters={name: f"{model.num_parameters():,}" for n
 # > **True:** to a head belong rows of three matrices *with their biases* and columns of the output matrix. They are cut, not
 # > zeroed. The query weights alone do not tell how important a head is; see "Which heads?".
 #
-# Transformers could once cut and mask heads itself: version 5 removed `head_mask`
-# ([pull request 41076](https://github.com/huggingface/transformers/pull/41076)) and `prune_heads`
-# ([41417](https://github.com/huggingface/transformers/pull/41417)).
+# Transformers could once cut and mask heads itself. Version 4.57 still has `prune_heads` and the argument `head_mask`; version 5 has neither
+# ([pull request 41076](https://github.com/huggingface/transformers/pull/41076)).
 #
 # ## The masked and the cut model compute the same
 #

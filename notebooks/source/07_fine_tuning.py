@@ -579,7 +579,7 @@ about(pd.DataFrame([row], index=["with a teacher, minus without"]), ".3f")
 # %% [markdown]
 # The average precision rises by about 0.015, which is more than its margin: the teacher helps a little, and less than the choice of the rate. For
 # the F1 at 0.5 three orders are too few. Its mean difference is even negative, but the margin is larger, so it could be chance;
-# a true difference of up to five points could hide there.
+# the true difference may be ten points behind, or one ahead.
 #
 # ## What this does not show
 #

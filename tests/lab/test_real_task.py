@@ -3,11 +3,13 @@
 import hashlib
 import json
 
+import networkx
+import obonet
 import pytest
 
 from pruning_course.lab.cache import dense_folder, read_facts
 from pruning_course.lab.encoder import MAX_LENGTH, load_batches
-from pruning_course.lab.phenotypes import load_phenotypes
+from pruning_course.lab.phenotypes import ROOT, load_phenotypes, ontology_file
 from pruning_course.lab.recipe import Recipe
 
 pytestmark = pytest.mark.laboratory
@@ -23,6 +25,18 @@ def test_the_task_is_the_one_that_the_course_describes():
     seen = [{data.groups[row] for row in rows} for rows in data.split.values()]
     assert sum(map(len, seen)) == len(set.union(*seen))
     assert data is load_phenotypes()
+
+
+def test_the_split_sees_the_first_parent_only():
+    """Lesson 00: 18% of the terms have several parents; a quarter of the validation texts share one with training."""
+    data, graph = load_phenotypes(), obonet.read_obo(ontology_file(), ignore_obsolete=True)
+    terms = sorted(term for term in networkx.ancestors(graph, ROOT) if "def" in graph.nodes[term])
+    parents = [set(graph.successors(term)) for term in terms]
+    assert data.groups == [min(several) for several in parents]
+    assert sum(len(several) > 1 for several in parents) / len(parents) == pytest.approx(0.18, abs=0.005)
+    in_training = set().union(*(parents[row] for row in data.split["train"]))
+    share = sum(bool(parents[row] & in_training) for row in data.split["validation"]) / 1024
+    assert share == pytest.approx(0.25, abs=0.01)
 
 
 def test_every_machine_has_the_same_split():
