@@ -178,12 +178,12 @@ pruned.pivot_table(index="method", columns="prune_sparsity", values="micro_f1", 
 # %% [markdown]
 # At 30% single weights and neurons chosen by data end within a point of the dotted line. At 50% the masks end between 0.860 and 0.866, whichever
 # score chose them: training has repaired most of the damage, and one to two points are missing. At 70% it cannot. There Wanda is ahead of
-# magnitude, and every model with fewer neurons is ahead of magnitude, too, even with random ones; but 70% of the neurons are 22% of all
-# parameters, and 70% of the weights are 33%.
+# magnitude, and every model with fewer neurons is ahead of magnitude, too, even with random ones; but at the same percentage the neurons
+# are only two thirds as much of the model, as the table of shares shows.
 #
 # Two methods stand out below. Neurons chosen by their norm cannot be told from random neurons by the F1. And the model that lost three of its
-# six *blocks* (those with the least influence on what flows past them) is far behind all others at 50%, although it was trained as long. Lesson 06
-# finds a better choice of blocks by trying each one; it was not trained here.
+# six *blocks* (those with the least influence on what flows past them) is far behind all others at 50%, although it was trained as long.
+# [Lesson 06](06_structured.ipynb) finds a better choice of blocks by trying each one; it was not trained here.
 #
 # ### The control
 #
@@ -276,8 +276,8 @@ pd.DataFrame(table)
 
 # %% [markdown]
 # On *select* Wanda is a point ahead of magnitude at 50%, half a point if both compare within the row, and gradual pruning is half a point
-# *behind*; on validation the same models showed nothing. That is why "cannot be told apart" must never be read as "equal", and why a second set
-# of texts is worth as much as more seeds. (Each comparison has one chance in twenty of being called a difference by luck: of the eighteen in a
+# *behind*; on validation the F1 of the same models showed none of this. That is why "cannot be told apart" must never be read as "equal", and
+# why a second set of texts is worth having. (Each comparison has one chance in twenty of being called a difference by luck: of the eighteen in a
 # figure, about one may be.)
 #
 # > **Often claimed:** gradual pruning is "better (+2-5%)" than magnitude, Wanda is "best (+3-7%)", structured pruning "moderate (-2-5%)".
@@ -361,7 +361,7 @@ show(
 # about as long, and have an F1 that is 7 points higher. Far above the stairs is the dense model in bfloat16.
 #
 # > **Often asked:** when is structured pruning better than unstructured pruning?
-# > **Measured:** a mask saves no time where nothing skips zeros. Cutting 50% of the heads and neurons makes the model 1.9 times as fast with eight
+# > **Measured:** a mask saves no time where nothing skips zeros (lesson [06](06_structured.ipynb)). Cutting 50% of the heads and neurons makes the model 1.9 times as fast with eight
 # > texts, 1.6 times with one. Compressed, that file has 63 MB of 83; with a mask of 50% it has 66 MB and 1.3 points more F1. At 70% the cut file
 # > is the smaller one (56 and 58 MB), at the same F1. The dense model in bfloat16 has 36 MB.
 # > **What is true:** if your hardware cannot skip zeros and you want time, remove whole units. For a smaller file take fewer bits first; between

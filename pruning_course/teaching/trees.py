@@ -27,7 +27,7 @@ def _depth(tree: Tree) -> int:
 
 
 def _place(axes: Axes, tree: Tree, depth: int, leaves: int) -> tuple[float, int]:
-    """Draw the tree right of so many leaves. Return where its root stands, and the number of leaves so far."""
+    """Draw the tree right of the `leaves` that are drawn already; return the x of its root, and their new number."""
     places: dict[str, float] = {}
     for answer, child in () if isinstance(tree, str) else tree[1].items():
         places[answer], leaves = _place(axes, child, depth + 1, leaves)
